@@ -5,3 +5,11 @@
  */
 export type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "./backend.ts";
 export * from "./specs.ts";
+export {
+  type BufferRole,
+  checkBuffers,
+  type KernelSignature,
+  kernelSignature,
+  specKey,
+  unsupported,
+} from "./signature.ts";
