@@ -5,4 +5,18 @@
  * @module
  */
 export { createMatrix, type Matrix } from "./matrix.ts";
+export {
+  add64,
+  createMatrix64,
+  identity64,
+  type Matrix64,
+  multiply64,
+  multiplyTransposed64,
+  squaredNorm64,
+  subtract64,
+  toMatrix,
+  toMatrix64,
+  transpose64,
+} from "./matrix64.ts";
 export type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
+export { createRandom, type Random } from "./random.ts";
