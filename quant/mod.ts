@@ -4,6 +4,8 @@
  *
  * @module
  */
+export { hadamard, type HadamardOptions, type HadamardRotation, walshHadamard } from "./hadamard.ts";
+export { hadamardMatrix } from "./hadamard_matrix.ts";
 export { createMatrix, type Matrix } from "./matrix.ts";
 export {
   add64,
@@ -19,4 +21,7 @@ export {
   transpose64,
 } from "./matrix64.ts";
 export type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
+export { qr, type QrResult, randomOrthogonal } from "./qr.ts";
 export { createRandom, type Random } from "./random.ts";
+export { blockRotation, composeRotations, denseRotation, rotateOutputs, type Rotation } from "./rotation.ts";
+export { svd, type SvdResult, truncatedSvd, type TruncatedSvdOptions } from "./svd.ts";

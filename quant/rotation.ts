@@ -1,0 +1,93 @@
+// Rotations of features: what QuaRot and SpinQuant apply to inputs and weights before rounding them.
+import { createMatrix, type Matrix } from "./matrix.ts";
+import { type Matrix64, multiply64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
+
+/**
+ * An orthogonal matrix `R` acting on rows from the right. `(x R) (w R)^T = x w^T`, so a layer whose inputs and weight are
+ * rotated by the same `R` computes what it did before.
+ */
+export interface Rotation {
+  /** Number of features. */
+  readonly size: number;
+  /** `matrix * R`, computed in float64. */
+  apply(matrix: Matrix): Matrix;
+  /** `matrix * R^T`, which undoes `apply`. */
+  applyInverse(matrix: Matrix): Matrix;
+}
+
+/**
+ * The rotation of an explicit orthogonal matrix, such as a learned one.
+ *
+ * @param matrix `[size, size]` with orthonormal rows; not copied, not checked.
+ * @returns The rotation.
+ * @throws {RangeError} If the matrix is not square.
+ */
+export function denseRotation(matrix: Matrix64): Rotation {
+  if (matrix.rows !== matrix.cols) {
+    throw new RangeError(`Cannot rotate by a [${matrix.rows}, ${matrix.cols}] matrix: it must be square`);
+  }
+  return {
+    size: matrix.rows,
+    apply: (x) => toMatrix(multiply64(toMatrix64(x), matrix)),
+    applyInverse: (x) => toMatrix(multiplyTransposed64(toMatrix64(x), matrix)),
+  };
+}
+
+/**
+ * The same small rotation on each of several consecutive blocks of features, as on the heads of attention.
+ *
+ * @param rotation The rotation of one block.
+ * @param count Number of blocks.
+ * @returns A rotation of `count * rotation.size` features.
+ */
+export function blockRotation(rotation: Rotation, count: number): Rotation {
+  const size = rotation.size * count;
+  const asBlocks = (x: Matrix): Matrix => {
+    checkFeatures(x, size);
+    return createMatrix(x.rows * count, rotation.size, x.data);
+  };
+  return {
+    size,
+    apply: (x) => createMatrix(x.rows, size, rotation.apply(asBlocks(x)).data),
+    applyInverse: (x) => createMatrix(x.rows, size, rotation.applyInverse(asBlocks(x)).data),
+  };
+}
+
+/** The rotation that applies `first`, then `second`.
+ * @throws {RangeError} If their sizes differ. */
+export function composeRotations(first: Rotation, second: Rotation): Rotation {
+  if (first.size !== second.size) {
+    throw new RangeError(`Cannot compose rotations of ${first.size} and ${second.size} features`);
+  }
+  return {
+    size: first.size,
+    apply: (x) => second.apply(first.apply(x)),
+    applyInverse: (x) => first.applyInverse(second.applyInverse(x)),
+  };
+}
+
+/**
+ * Rotates the outputs of a linear layer: its result `x w^T` becomes `x w^T R`.
+ *
+ * @param weight `[outputs, inputs]`.
+ * @param rotation A rotation of the outputs.
+ * @returns `R^T * weight`.
+ */
+export function rotateOutputs(weight: Matrix, rotation: Rotation): Matrix {
+  return transpose(rotation.apply(transpose(weight)));
+}
+
+function transpose({ data, rows, cols }: Matrix): Matrix {
+  const result = createMatrix(cols, rows);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) result.data[col * rows + row] = data[row * cols + col];
+  }
+  return result;
+}
+
+/** Throws unless a matrix has the features that a rotation acts on. */
+export function checkFeatures(matrix: Matrix, size: number): void {
+  if (matrix.cols !== size) {
+    throw new RangeError(`Cannot rotate rows of ${matrix.cols} features: the rotation acts on ${size}`);
+  }
+}
