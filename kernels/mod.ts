@@ -13,3 +13,26 @@ export {
   specKey,
   unsupported,
 } from "./signature.ts";
+export {
+  createWebGpuBackend,
+  type VariantChooser,
+  WebGpuBackend,
+  type WebGpuBackendOptions,
+  type WebGpuKernel,
+} from "./webgpu/backend.ts";
+export type {
+  SubgroupMatrixConfiguration,
+  SubgroupSupport,
+  WebGpuCapabilities,
+  WebGpuLimits,
+} from "./webgpu/capabilities.ts";
+export { requestFullDevice } from "./webgpu/device.ts";
+export {
+  type Binding,
+  type BindingSource,
+  type ComputePass,
+  type KernelProgram,
+  type KernelVariant,
+  type Workgroups,
+} from "./webgpu/program.ts";
+export { variantsFor } from "./webgpu/registry.ts";

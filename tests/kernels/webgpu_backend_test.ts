@@ -1,0 +1,45 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { createWebGpuBackend, type KernelSpec } from "@quik/quant/kernels";
+import { gpuTest } from "./_gpu.ts";
+
+const floats = (count: number, value: (i: number) => number): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: count }, (_, i) => value(i));
+
+gpuTest("createWebGpuBackend() runs an op, in place too", async () => {
+  using backend = await createWebGpuBackend();
+  for (const count of [1, 7, 8, 1000]) {
+    const kernel = await backend.prepare({ op: "add", count });
+    using a = backend.allocate(count * 4);
+    using b = backend.allocate(count * 4);
+    backend.write(a, floats(count, (i) => i));
+    backend.write(b, floats(count, () => 0.5));
+    backend.dispatch(kernel, [a, b], [b]);
+    backend.dispatch(kernel, [a, b], [b]);
+    assertEquals(new Float32Array(await backend.read(b)), floats(count, (i) => 2 * i + 0.5));
+  }
+});
+
+gpuTest("WebGpuBackend.prepare() names op and backend of an unknown op", async () => {
+  using backend = await createWebGpuBackend();
+  const spec = { op: "divide", count: 3 } as unknown as KernelSpec;
+  assertEquals(backend.supports(spec), false);
+  await assertRejects(
+    () => backend.prepare(spec),
+    TypeError,
+    "Cannot run divide count=3: the webgpu backend",
+  );
+});
+
+gpuTest("WebGpuBackend.dispatch() refuses small, missing and foreign buffers", async () => {
+  using backend = await createWebGpuBackend();
+  using other = await createWebGpuBackend();
+  const kernel = await backend.prepare({ op: "add", count: 100 });
+  using small = backend.allocate(396);
+  using large = backend.allocate(400);
+  using foreign = other.allocate(400);
+  assertThrows(() => backend.dispatch(kernel, [small, large], [large]), RangeError, "add count=100");
+  assertThrows(() => backend.dispatch(kernel, [large], [large]), RangeError, "add count=100");
+  assertThrows(() => backend.dispatch(kernel, [foreign, large], [large]), TypeError, "another backend");
+  large.dispose();
+  await assertRejects(() => backend.read(large), TypeError, "disposed");
+});
