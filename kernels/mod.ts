@@ -36,3 +36,4 @@ export {
   type Workgroups,
 } from "./webgpu/program.ts";
 export { variantsFor } from "./webgpu/registry.ts";
+export { createReferenceBackend } from "./reference/backend.ts";

@@ -1,1 +1,15 @@
-// Re-exports of this room.
+/**
+ * What a program calls: linear layers, norms, rotary embedding and attention on a backend. Ops check shapes and ask
+ * the backend; nothing falls back silently.
+ *
+ * @module
+ */
+export { activate, activateGated, addInPlace } from "./elementwise.ts";
+export { attend, type AttentionOptions, KvCache } from "./attention.ts";
+export { DenseLinear } from "./dense_linear.ts";
+export { DeviceTensor, runKernel, type StoredMatrix, uploadBytes, uploadStored } from "./tensor.ts";
+export { gatherRows } from "./embedding.ts";
+export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./linear.ts";
+export { normalize, type NormWeights } from "./norms.ts";
+export { accumulateAbsmax, accumulateGram, tokenNll } from "./statistics.ts";
+export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";

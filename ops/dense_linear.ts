@@ -1,0 +1,85 @@
+// The linear layer that is not quantized.
+import type { DeviceBuffer } from "../kernels/mod.ts";
+import type { Linear, PreparedInput } from "./linear.ts";
+import { DeviceTensor, runKernel, type StoredMatrix } from "./tensor.ts";
+
+const FLOAT_BITS = { float32: 32, float16: 16, bfloat16: 16 } as const;
+
+/** The tensor itself as a prepared input; owned by the caller. */
+class DenseInput implements PreparedInput {
+  constructor(readonly tensor: DeviceTensor) {}
+
+  get rows(): number {
+    return this.tensor.rows;
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+/** A linear layer with its weight in a float type, multiplied in float32. It owns weight and bias. */
+export class DenseLinear implements Linear {
+  /** Shared by all dense layers. */
+  readonly inputKey = "dense";
+  /** `[outputs, inputs]`. */
+  readonly weight: StoredMatrix;
+  /** float32 `[outputs]`. */
+  readonly bias: DeviceBuffer | undefined;
+
+  /** Wraps a weight `[outputs, inputs]` and perhaps a bias that are already on a backend. */
+  constructor(weight: StoredMatrix, bias?: DeviceBuffer) {
+    this.weight = weight;
+    this.bias = bias;
+  }
+
+  /** Input features. */
+  get inputs(): number {
+    return this.weight.columns;
+  }
+
+  /** Output features. */
+  get outputs(): number {
+    return this.weight.rows;
+  }
+
+  /** Bits of the storage type. */
+  get bitsPerWeight(): number {
+    return FLOAT_BITS[this.weight.type];
+  }
+
+  /** The input itself. */
+  prepareInput(x: DeviceTensor): Promise<PreparedInput> {
+    return Promise.resolve(new DenseInput(x));
+  }
+
+  /** The product. */
+  async apply(input: PreparedInput): Promise<DeviceTensor> {
+    if (!(input instanceof DenseInput)) {
+      throw new TypeError("Cannot apply a dense layer to a quantized input");
+    }
+    const { backend, buffer, type, rows: columns, columns: inner } = this.weight;
+    const { rows } = input;
+    const y = new DeviceTensor(backend, rows, columns);
+    const spec = {
+      op: "dense_linear",
+      rows,
+      columns,
+      inner,
+      weightType: type,
+      bias: this.bias !== undefined,
+    } as const;
+    const inputs = [input.tensor.buffer, buffer, ...(this.bias ? [this.bias] : [])];
+    await runKernel(backend, spec, inputs, [y.buffer]);
+    return y;
+  }
+
+  /** Frees weight and bias. */
+  dispose(): void {
+    this.weight[Symbol.dispose]();
+    this.bias?.dispose();
+  }
+
+  /** Frees weight and bias. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,310 @@
+// The cases of the conformance suite: specs with ragged shapes, their inputs, and how each output is compared.
+import type {
+  CodeBits,
+  CodebookLinearSpec,
+  DenseLinearSpec,
+  KernelSpec,
+  QuantizeActivationsSpec,
+  QuikLinearSpec,
+} from "../../kernels/specs.ts";
+import { createRandom, type Random } from "../../quant/mod.ts";
+import { codeRows, halfRows, integers, normals, splitColumns, storedNormals } from "./_inputs.ts";
+
+/** How an output must agree with the reference. */
+export type Comparison =
+  /** Every bit. */
+  | "exact"
+  /** Within the tolerance times the row's accumulated magnitude. */
+  | "float"
+  /** Packed activation codes: equal, or one apart where the value lies on a tie. */
+  | "codes";
+
+/** One run of one op. */
+export interface Case {
+  readonly spec: KernelSpec;
+  readonly inputs: readonly ArrayBufferView<ArrayBuffer>[];
+  readonly comparisons: readonly Comparison[];
+  /** What the outputs hold before the run, for ops that accumulate. */
+  readonly initial?: readonly ArrayBufferView<ArrayBuffer>[];
+  /** The size of the terms that each output element sums, if it is not the size of the output itself. */
+  readonly magnitude?: number;
+}
+
+/** Every case, made from one seed. */
+export function conformanceCases(seed = 1): Case[] {
+  const random = createRandom(seed);
+  return [
+    ...denseCases(random),
+    ...quantizeCases(random),
+    ...integerCases(random),
+    ...quikCases(random),
+    ...codebookCases(random),
+    ...rowCases(random),
+    ...attentionCases(random),
+    ...elementwiseCases(random),
+    ...statisticsCases(random),
+  ];
+}
+
+function denseCases(random: Random): Case[] {
+  const shapes = [[1, 1, 1], [1, 33, 70], [5, 7, 3], [16, 64, 64], [17, 130, 66], [70, 65, 129], [
+    3,
+    256,
+    512,
+  ]];
+  const types = ["float32", "float16", "bfloat16"] as const;
+  return shapes.flatMap(([rows, columns, inner]) =>
+    types.map((weightType, i): Case => {
+      const bias = (rows + i) % 2 === 0;
+      const spec: DenseLinearSpec = { op: "dense_linear", rows, columns, inner, weightType, bias };
+      const inputs = [normals(random, rows * inner), storedNormals(random, columns * inner, weightType)];
+      if (bias) inputs.push(normals(random, columns));
+      return { spec, inputs, comparisons: ["float"], magnitude: inner };
+    })
+  );
+}
+
+function quantizeCases(random: Random): Case[] {
+  const shapes = [[1, 2, 0], [1, 70, 6], [3, 256, 16], [17, 130, 130], [5, 34, 0], [9, 1000, 100]];
+  const random4And8 = shapes.flatMap(([rows, columns, outliers]) =>
+    ([4, 8] as const).map((bits) =>
+      quantizeCase(
+        random,
+        { op: "quantize_activations", rows, columns, outliers, bits },
+        normals(random, rows * columns),
+      )
+    )
+  );
+  const constant = new Float32Array(3 * 40).fill(1.5);
+  const golden = Float32Array.of(-1, -0.875, -0.625, 0, 0.3, 1.125, 2, 2.75);
+  const huge = normals(random, 64, 1e6);
+  return [
+    ...random4And8,
+    quantizeCase(
+      random,
+      { op: "quantize_activations", rows: 3, columns: 40, outliers: 4, bits: 4 },
+      constant,
+    ),
+    quantizeCase(random, { op: "quantize_activations", rows: 1, columns: 8, outliers: 0, bits: 4 }, golden),
+    quantizeCase(random, { op: "quantize_activations", rows: 2, columns: 32, outliers: 8, bits: 8 }, huge),
+  ];
+}
+
+function quantizeCase(random: Random, spec: QuantizeActivationsSpec, x: Float32Array<ArrayBuffer>): Case {
+  const { base, outlier } = splitColumns(random, spec.columns, spec.outliers);
+  return { spec, inputs: [x, base, outlier], comparisons: ["codes", "float", "exact"] };
+}
+
+const CODE_SHAPES = [[1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70, 62], [33, 129, 258], [
+  4,
+  66,
+  1000,
+]];
+const CODE_BITS: readonly (readonly [CodeBits, CodeBits])[] = [[4, 4], [8, 4], [8, 8]];
+
+function integerCases(random: Random): Case[] {
+  return CODE_SHAPES.flatMap(([rows, columns, inner]) =>
+    CODE_BITS.map(([activationBits, weightBits]): Case => ({
+      spec: { op: "integer_matmul", rows, columns, inner, activationBits, weightBits },
+      inputs: [codeRows(random, rows, inner, activationBits), codeRows(random, columns, inner, weightBits)],
+      comparisons: ["exact"],
+    }))
+  );
+}
+
+function quikCases(random: Random): Case[] {
+  return CODE_SHAPES.flatMap(([rows, columns, inner], i) =>
+    CODE_BITS.map(([activationBits, weightBits], j) =>
+      quikCase(random, {
+        op: "quik_linear",
+        rows,
+        columns,
+        inner,
+        outliers: [0, 1, 16, 37][(i + j) % 4],
+        activationBits,
+        weightBits,
+        bias: (i + j) % 2 === 0,
+      })
+    )
+  ).concat(
+    // All columns are outliers: no base product at all.
+    quikCase(random, {
+      op: "quik_linear",
+      rows: 5,
+      columns: 19,
+      inner: 0,
+      outliers: 40,
+      activationBits: 4,
+      weightBits: 4,
+      bias: true,
+    }),
+  );
+}
+
+function quikCase(random: Random, spec: QuikLinearSpec): Case {
+  const { rows, columns, inner, outliers, activationBits, weightBits } = spec;
+  const qparams = normals(random, rows * 2);
+  for (let row = 0; row < rows; row++) qparams[row * 2] = 0.01 + random.uniform();
+  const inputs = [
+    codeRows(random, rows, inner, activationBits),
+    qparams,
+    halfRows(random, rows, outliers),
+    codeRows(random, columns, inner, weightBits),
+    Float32Array.from({ length: columns }, () => 0.001 + random.uniform() / 10),
+    normals(random, columns),
+    halfRows(random, columns, outliers),
+  ];
+  if (spec.bias) inputs.push(normals(random, columns));
+  return { spec, inputs, comparisons: ["float"] };
+}
+
+function codebookCases(random: Random): Case[] {
+  const shapes = [[1, 33, 64, 32], [3, 17, 96, 32], [17, 66, 130, 64], [2, 40, 256, 256], [1, 5, 70, 16]];
+  const scaleTypes = ["float32", "float16", "float8E4M3", "float8E8M0"] as const;
+  return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
+    ([4, 2, 3, 8] as const).map((bits, j): Case => {
+      const scaleType = scaleTypes[(i + j) % 4];
+      const zeroPoint = (i + j) % 3 === 0;
+      const bias = (i + j) % 2 === 0;
+      const groups = columns * Math.ceil(inner / groupSize);
+      const spec: CodebookLinearSpec = {
+        op: "codebook_linear",
+        rows,
+        columns,
+        inner,
+        bits,
+        groupSize,
+        scaleType,
+        zeroPoint,
+        bias,
+      };
+      const scales = {
+        float32: () => normals(random, groups),
+        float16: () => storedNormals(random, groups, "float16"),
+        float8E4M3: () => Uint8Array.from({ length: groups }, () => 0x30 + random.integer(0x10)),
+        float8E8M0: () => Uint8Array.from({ length: groups }, () => 124 + random.integer(6)),
+      }[scaleType]();
+      const inputs: ArrayBufferView<ArrayBuffer>[] = [
+        normals(random, rows * inner),
+        codeRows(random, columns, inner, bits),
+        normals(random, 1 << bits),
+        scales,
+      ];
+      if (zeroPoint) inputs.push(normals(random, groups));
+      if (bias) inputs.push(normals(random, columns));
+      return { spec, inputs, comparisons: ["float"], magnitude: inner };
+    })
+  );
+}
+
+function rowCases(random: Random): Case[] {
+  const positions = Uint32Array.of(4, 0, 2);
+  const tables = ["float32", "float16", "bfloat16"] as const;
+  return [
+    ...tables.map((tableType): Case => ({
+      spec: { op: "gather_rows", rows: 5, columns: 38, tableType },
+      inputs: [storedNormals(random, 11 * 38, tableType), Uint32Array.of(0, 10, 3, 3, 7)],
+      comparisons: ["exact"],
+    })),
+    {
+      spec: { op: "scatter_rows", rows: 3, columns: 10 },
+      inputs: [normals(random, 30), positions],
+      initial: [normals(random, 50)],
+      comparisons: ["exact"],
+    },
+    ...[[1, 8], [5, 70], [3, 256]].flatMap(([rows, columns]): Case[] => [
+      {
+        spec: { op: "rms_norm", rows, columns, epsilon: 1e-5 },
+        inputs: [normals(random, rows * columns), normals(random, columns)],
+        comparisons: ["float"],
+      },
+      {
+        spec: { op: "layer_norm", rows, columns, epsilon: 1e-5 },
+        inputs: [normals(random, rows * columns, 3), normals(random, columns), normals(random, columns)],
+        comparisons: ["float"],
+      },
+    ]),
+    ...[[1, 2, 8], [7, 3, 32], [4, 1, 64]].map(([rows, heads, headSize]): Case => {
+      const angles = normals(random, 9 * headSize / 2, 10);
+      return {
+        spec: { op: "rope", rows, heads, headSize },
+        inputs: [
+          normals(random, rows * heads * headSize),
+          angles.map(Math.cos),
+          angles.map(Math.sin),
+          integers(random, rows, 9),
+        ],
+        comparisons: ["float"],
+      };
+    }),
+  ];
+}
+
+function attentionCases(random: Random): Case[] {
+  // rows, heads, kvHeads, headSize, capacity, window, first position
+  const shapes = [
+    [1, 2, 1, 8, 5, 0, 3],
+    [6, 4, 2, 16, 6, 0, 0],
+    [33, 4, 4, 32, 40, 0, 7],
+    [70, 3, 1, 64, 70, 0, 0],
+    [20, 2, 2, 32, 32, 5, 4],
+    [1, 8, 4, 32, 300, 0, 290],
+    [3, 2, 1, 80, 9, 0, 2],
+  ];
+  return shapes.map(([rows, heads, kvHeads, headSize, capacity, window, first]) => ({
+    spec: { op: "attention", rows, heads, kvHeads, headSize, capacity, window },
+    inputs: [
+      normals(random, rows * heads * headSize),
+      normals(random, capacity * kvHeads * headSize),
+      normals(random, capacity * kvHeads * headSize),
+      Uint32Array.from({ length: rows }, (_, i) => first + i),
+    ],
+    comparisons: ["float"],
+  }));
+}
+
+function elementwiseCases(random: Random): Case[] {
+  const activations = ["silu", "relu", "gelu", "gelu_tanh"] as const;
+  const wide = Float32Array.from({ length: 403 }, (_, i) => (i - 201) / 8);
+  return [
+    ...activations.flatMap((activation): Case[] => [
+      { spec: { op: "activation", count: 403, activation }, inputs: [wide], comparisons: ["float"] },
+      {
+        spec: { op: "gated_activation", count: 403, activation },
+        inputs: [wide, normals(random, 403)],
+        comparisons: ["float"],
+      },
+    ]),
+    ...[1, 403].map((count): Case => ({
+      spec: { op: "add", count },
+      inputs: [normals(random, count), normals(random, count)],
+      comparisons: ["exact"],
+    })),
+  ];
+}
+
+function statisticsCases(random: Random): Case[] {
+  const shapes = [[1, 3], [7, 70], [70, 33], [130, 128]];
+  return [
+    ...shapes.flatMap(([rows, columns]): Case[] => [
+      {
+        spec: { op: "gram", rows, columns },
+        inputs: [normals(random, rows * columns)],
+        initial: [new Float32Array(columns * columns).fill(0.5)],
+        comparisons: ["float"],
+        magnitude: rows,
+      },
+      {
+        spec: { op: "column_absmax", rows, columns },
+        inputs: [normals(random, rows * columns)],
+        initial: [Float32Array.from({ length: columns }, () => random.uniform() * 2)],
+        comparisons: ["exact"],
+      },
+    ]),
+    ...[[1, 2], [5, 131], [3, 4096]].map(([rows, columns]): Case => ({
+      spec: { op: "token_nll", rows, columns },
+      inputs: [normals(random, rows * columns, 10), integers(random, rows, columns)],
+      comparisons: ["float"],
+    })),
+  ];
+}
