@@ -4,8 +4,16 @@
  *
  * @module
  */
+export { type Adam, type AdamOptions, createAdam } from "./adam.ts";
 export { hadamard, type HadamardOptions, type HadamardRotation, walshHadamard } from "./hadamard.ts";
 export { hadamardMatrix } from "./hadamard_matrix.ts";
+export { kurtosis, kurtosisPenalty, type KurtosisPenaltyOptions, type Penalty } from "./kurtosis.ts";
+export {
+  type ClipGradients,
+  type ClipRange,
+  fakeQuantizeClipped,
+  fakeQuantizeClippedBackward,
+} from "./learned_clip.ts";
 export { createMatrix, type Matrix } from "./matrix.ts";
 export {
   add64,
@@ -24,4 +32,12 @@ export type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } fro
 export { qr, type QrResult, randomOrthogonal } from "./qr.ts";
 export { createRandom, type Random } from "./random.ts";
 export { blockRotation, composeRotations, denseRotation, rotateOutputs, type Rotation } from "./rotation.ts";
+export {
+  fakeQuantizeStep,
+  fakeQuantizeStepBackward,
+  initialStep,
+  type StepGradients,
+  stepGradientScale,
+  type StepGrid,
+} from "./step_quantizer.ts";
 export { svd, type SvdResult, truncatedSvd, type TruncatedSvdOptions } from "./svd.ts";
