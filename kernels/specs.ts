@@ -17,11 +17,17 @@ export type CodeBits = 4 | 8;
 /** `y[rows, columns] = x[rows, inner] * weight[columns, inner]^T (+ bias)`, accumulated in float32 or wider.
  * Inputs: x, weight, then bias if `bias`. Output: y. */
 export interface DenseLinearSpec {
+  /** Names the op. */
   readonly op: "dense_linear";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Length of the reduction. */
   readonly inner: number;
+  /** Storage type of the weight. */
   readonly weightType: FloatType;
+  /** Whether a bias is added. */
   readonly bias: boolean;
 }
 
@@ -36,21 +42,32 @@ export interface DenseLinearSpec {
  * (scale, zero), outlier values rounded to float16 with saturation (rows of `float16RowBytes(outliers)`).
  */
 export interface QuantizeActivationsSpec {
+  /** Names the op. */
   readonly op: "quantize_activations";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Number of outlier columns. */
   readonly outliers: number;
+  /** Width of a code. */
   readonly bits: CodeBits;
 }
 
 /** `acc[rows, columns] = codes[rows, inner] * weightCodes[columns, inner]^T` in exact int32.
  * Inputs: activation codes, weight codes (both packed, signed, padded rows). Output: int32 `[rows, columns]`. */
 export interface IntegerMatmulSpec {
+  /** Names the op. */
   readonly op: "integer_matmul";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Length of the reduction. */
   readonly inner: number;
+  /** Width of an activation code. */
   readonly activationBits: CodeBits;
+  /** Width of a weight code. */
   readonly weightBits: CodeBits;
 }
 
@@ -64,45 +81,68 @@ export interface IntegerMatmulSpec {
  * Output: y `[rows, columns]`.
  */
 export interface QuikLinearSpec {
+  /** Names the op. */
   readonly op: "quik_linear";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Length of the reduction. */
   readonly inner: number;
+  /** Number of outlier columns. */
   readonly outliers: number;
+  /** Width of an activation code. */
   readonly activationBits: CodeBits;
+  /** Width of a weight code. */
   readonly weightBits: CodeBits;
+  /** Whether a bias is added. */
   readonly bias: boolean;
 }
 
 /** `y = table[ids]`, row by row. Inputs: table `[vocabulary, columns]`, ids uint32 `[rows]`. Output: y `[rows, columns]`. */
 export interface GatherRowsSpec {
+  /** Names the op. */
   readonly op: "gather_rows";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Storage type of the table. */
   readonly tableType: FloatType;
 }
 
 /** `target[positions[i]] = source[i]`, row by row: how a KV cache grows.
  * Inputs: source `[rows, columns]`, positions uint32 `[rows]`. Output: target (at least `max(positions) + 1` rows). */
 export interface ScatterRowsSpec {
+  /** Names the op. */
   readonly op: "scatter_rows";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
 }
 
 /** `y = x / sqrt(mean(x^2) + epsilon) * weight` per row. Inputs: x, weight `[columns]`. Output: y. */
 export interface RmsNormSpec {
+  /** Names the op. */
   readonly op: "rms_norm";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Added under the root. */
   readonly epsilon: number;
 }
 
 /** `y = (x - mean) / sqrt(variance + epsilon) * weight + bias` per row. Inputs: x, weight, bias `[columns]`. Output: y. */
 export interface LayerNormSpec {
+  /** Names the op. */
   readonly op: "layer_norm";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Added under the root. */
   readonly epsilon: number;
 }
 
@@ -112,9 +152,13 @@ export interface LayerNormSpec {
  * positions uint32 `[rows]`. Output: y.
  */
 export interface RopeSpec {
+  /** Names the op. */
   readonly op: "rope";
+  /** Tokens. */
   readonly rows: number;
+  /** Query heads. */
   readonly heads: number;
+  /** Width of a head. */
   readonly headSize: number;
 }
 
@@ -125,12 +169,19 @@ export interface RopeSpec {
  * Output: y `[rows, heads * headSize]`.
  */
 export interface AttentionSpec {
+  /** Names the op. */
   readonly op: "attention";
+  /** Tokens. */
   readonly rows: number;
+  /** Query heads. */
   readonly heads: number;
+  /** Key and value heads; divides `heads`. */
   readonly kvHeads: number;
+  /** Width of a head. */
   readonly headSize: number;
+  /** Rows of the cache. */
   readonly capacity: number;
+  /** Last positions that a query sees; 0 for all. */
   readonly window: number;
 }
 
@@ -139,42 +190,59 @@ export type Activation = "silu" | "relu" | "gelu" | "gelu_tanh";
 
 /** `y = f(x)`. Input: x. Output: y. */
 export interface ActivationSpec {
+  /** Names the op. */
   readonly op: "activation";
+  /** Number of elements. */
   readonly count: number;
+  /** The nonlinearity. */
   readonly activation: Activation;
 }
 
 /** `y = f(gate) * up`. Inputs: gate, up. Output: y. */
 export interface GatedActivationSpec {
+  /** Names the op. */
   readonly op: "gated_activation";
+  /** Number of elements. */
   readonly count: number;
+  /** The nonlinearity. */
   readonly activation: Activation;
 }
 
 /** `y = a + b`. Inputs: a, b. Output: y (may be a or b). */
 export interface AddSpec {
+  /** Names the op. */
   readonly op: "add";
+  /** Number of elements. */
   readonly count: number;
 }
 
 /** `nll[i] = logSumExp(logits[i]) - logits[i, targets[i]]`. Inputs: logits `[rows, columns]`, targets uint32 `[rows]`. Output: nll `[rows]`. */
 export interface TokenNllSpec {
+  /** Names the op. */
   readonly op: "token_nll";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
 }
 
 /** `gram += x^T x`, for Hessians. Input: x `[rows, columns]`. Output: gram `[columns, columns]`, both triangles, accumulated in place. */
 export interface GramSpec {
+  /** Names the op. */
   readonly op: "gram";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
 }
 
 /** `absmax[j] = max(absmax[j], |x[., j]|)`, accumulated in place. Input: x `[rows, columns]`. Output: absmax `[columns]`. */
 export interface ColumnAbsmaxSpec {
+  /** Names the op. */
   readonly op: "column_absmax";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
 }
 
@@ -191,14 +259,23 @@ export type ScaleType = "float32" | "float16" | "float8E4M3" | "float8E8M0";
  * float32 (same shape) if `zeroPoint`, then bias if `bias`. Output: y `[rows, columns]`.
  */
 export interface CodebookLinearSpec {
+  /** Names the op. */
   readonly op: "codebook_linear";
+  /** Tokens. */
   readonly rows: number;
+  /** Output features, or features of a row. */
   readonly columns: number;
+  /** Length of the reduction. */
   readonly inner: number;
+  /** Width of a code. */
   readonly bits: 2 | 3 | 4 | 8;
+  /** Weights along a row that share one scale. */
   readonly groupSize: number;
+  /** Storage type of the scales. */
   readonly scaleType: ScaleType;
+  /** Whether groups have zero points. */
   readonly zeroPoint: boolean;
+  /** Whether a bias is added. */
   readonly bias: boolean;
 }
 
