@@ -1,1 +1,33 @@
-// Re-exports of this room.
+/**
+ * Files of models: safetensors read lazily through a byte source, so that a browser can use it, and written
+ * atomically.
+ *
+ * @module
+ */
+export {
+  blobSource,
+  type ByteSource,
+  checkRange,
+  type FileSet,
+  memoryFiles,
+  memorySource,
+  readText,
+} from "./byte_source.ts";
+export { openCheckpoint } from "./checkpoint.ts";
+export { openDirectory, openFileSource } from "./file_source.ts";
+export { openSafetensors } from "./safetensors_reader.ts";
+export {
+  encodeSafetensors,
+  type SafetensorsWriteOptions,
+  type TensorData,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./safetensors_writer.ts";
+export {
+  elementCount,
+  TENSOR_TYPE_BYTES,
+  type TensorInfo,
+  tensorInfo,
+  type TensorReader,
+  type TensorType,
+} from "./tensor.ts";
