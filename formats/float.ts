@@ -1,5 +1,6 @@
 // Floating-point formats of any exponent and mantissa width.
 import type { NumberFormat } from "./number_format.ts";
+import { floorLog2 } from "./_exponent.ts";
 import type { Rounding } from "./round.ts";
 import { createRounder } from "./_rounder.ts";
 
@@ -60,15 +61,6 @@ export interface FloatOptions {
   readonly name?: string;
 }
 
-const scratch = new Float64Array(1);
-const scratchBits = new Uint32Array(scratch.buffer);
-
-/** `floor(log2(value))` of a positive finite number, from its exponent bits; -1023 for subnormal doubles. */
-function exponentOf(value: number): number {
-  scratch[0] = value;
-  return (scratchBits[1] >>> 20) - 1023;
-}
-
 /**
  * Defines a signed floating-point format with subnormals. Rounding is direct from the double to the format.
  *
@@ -125,7 +117,7 @@ export function defineFloat(options: FloatOptions): NumberFormat {
 
   /** The code of a positive finite magnitude on the grid continued beyond the largest exponent. */
   function roundMagnitude(magnitude: number): number {
-    const exponent = Math.max(exponentOf(magnitude), minExponent);
+    const exponent = Math.max(floorLog2(magnitude), minExponent);
     const steps = magnitude * 2 ** (mantissaBits - exponent);
     const whole = Math.floor(steps);
     const lower = (exponent - minExponent) * 2 ** mantissaBits + whole;
