@@ -9,6 +9,14 @@ export { hadamard, type HadamardOptions, type HadamardRotation, walshHadamard } 
 export { hadamardMatrix } from "./hadamard_matrix.ts";
 export { kurtosis, kurtosisPenalty, type KurtosisPenaltyOptions, type Penalty } from "./kurtosis.ts";
 export {
+  fakeQuantizeKeys,
+  fakeQuantizeValues,
+  KvCache,
+  type KvCacheOptions,
+  type KvHeads,
+  type KvQuantizeOptions,
+} from "./kv_cache.ts";
+export {
   type ClipGradients,
   type ClipRange,
   fakeQuantizeClipped,
@@ -29,6 +37,12 @@ export {
   transpose64,
 } from "./matrix64.ts";
 export type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
+export {
+  dequantizeMinMaxGroups,
+  type MinMaxGroups,
+  type MinMaxGroupsOptions,
+  quantizeMinMaxGroups,
+} from "./min_max_groups.ts";
 export { qr, type QrResult, randomOrthogonal } from "./qr.ts";
 export { createRandom, type Random } from "./random.ts";
 export { blockRotation, composeRotations, denseRotation, rotateOutputs, type Rotation } from "./rotation.ts";

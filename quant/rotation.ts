@@ -1,5 +1,6 @@
 // Rotations of features: what QuaRot and SpinQuant apply to inputs and weights before rounding them.
 import { createMatrix, type Matrix } from "./matrix.ts";
+import { transpose } from "./_rows.ts";
 import { type Matrix64, multiply64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
 
 /**
@@ -75,14 +76,6 @@ export function composeRotations(first: Rotation, second: Rotation): Rotation {
  */
 export function rotateOutputs(weight: Matrix, rotation: Rotation): Matrix {
   return transpose(rotation.apply(transpose(weight)));
-}
-
-function transpose({ data, rows, cols }: Matrix): Matrix {
-  const result = createMatrix(cols, rows);
-  for (let row = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++) result.data[col * rows + row] = data[row * cols + col];
-  }
-  return result;
 }
 
 /** Throws unless a matrix has the features that a rotation acts on. */
