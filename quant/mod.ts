@@ -4,6 +4,13 @@
  *
  * @module
  */
+export * from "./cholesky.ts";
+export * from "./gptq.ts";
+export * from "./grid.ts";
+export * from "./hessian.ts";
+export * from "./integer_grid.ts";
+export * from "./outliers.ts";
+export * from "./quik.ts";
 export { type Adam, type AdamOptions, createAdam } from "./adam.ts";
 export { hadamard, type HadamardOptions, type HadamardRotation, walshHadamard } from "./hadamard.ts";
 export { hadamardMatrix } from "./hadamard_matrix.ts";
