@@ -1,1 +1,14 @@
-// Re-exports of this room.
+/**
+ * Models: checkpoints as decoders on a backend, their tokenizers, perplexity and generation.
+ *
+ * @module
+ */
+export { type Decoder, parseModelConfig } from "./architecture.ts";
+export type { AttentionLayers } from "./attention.ts";
+export { type Arrangement, type BlockParts, DecoderBlock, type PassContext } from "./block.ts";
+export type { ModelConfig, ModelType } from "./config.ts";
+export type { FeedForwardLayers } from "./feed_forward.ts";
+export { drain, LinearSlot, type LinearStage, type StagedForward } from "./linear_slot.ts";
+export { loadModel, type LoadModelOptions } from "./load_model.ts";
+export { Model, ModelCache, type ModelParts, type Pass, type PassOptions } from "./model.ts";
+export { type LinearScaling, type Llama3Scaling, type RopeConfig, ropeFrequencies } from "./rope.ts";

@@ -1,0 +1,63 @@
+// The attention of a block as a staged forward.
+import { applyRope, attend, type DeviceTensor, KvCache, normalize, type NormWeights } from "../ops/mod.ts";
+import type { PassContext } from "./block.ts";
+import { applyStage, type LinearSlot, type StagedForward } from "./linear_slot.ts";
+
+/** The layers and dimensions of an attention. */
+export interface AttentionLayers {
+  /** Query, key and value projections, in this order. */
+  readonly inputs: readonly [LinearSlot, LinearSlot, LinearSlot];
+  /** Output projection. */
+  readonly output: LinearSlot;
+  /** Norm of each query head, `[1, headSize]` (Qwen 3). */
+  readonly queryNorm?: NormWeights;
+  /** Norm of each key head, `[1, headSize]` (Qwen 3). */
+  readonly keyNorm?: NormWeights;
+  /** Query heads. */
+  readonly heads: number;
+  /** Key and value heads. */
+  readonly kvHeads: number;
+  /** Width of a head. */
+  readonly headSize: number;
+  /** How many of the last positions a query attends; 0 for all. */
+  readonly window: number;
+}
+
+/** Attends from `x [rows, hiddenSize]`, already normed, to the cache of the layer or to `x` itself. */
+export async function* attention(
+  x: DeviceTensor,
+  layers: AttentionLayers,
+  context: PassContext & { readonly layer: number },
+): StagedForward {
+  const [projectedQuery, projectedKey, value] = yield* applyStage(layers.inputs, x);
+  using values = value;
+  using query = await place(projectedQuery, layers.queryNorm, context);
+  using key = await place(projectedKey, layers.keyNorm, context);
+  const shared = context.caches?.[context.layer];
+  using own = shared ? undefined : new KvCache(x.backend, context.rows, key.columns);
+  const cache = shared ?? own!;
+  await cache.append(key, values, context.positions);
+  using attended = await attend(query, cache, context.positions, layers);
+  const [output] = yield* applyStage([layers.output], attended);
+  return output;
+}
+
+/** Norms and rotates queries or keys; uses up `x`. */
+async function place(
+  x: DeviceTensor,
+  norm: NormWeights | undefined,
+  context: PassContext,
+): Promise<DeviceTensor> {
+  const { rope, positions } = context;
+  const normed = norm ? await consume(x, () => normalize(x, norm)) : x;
+  return rope ? await consume(normed, () => applyRope(normed, rope, positions)) : normed;
+}
+
+/** Frees a tensor once what reads it is queued. */
+async function consume(x: DeviceTensor, read: () => Promise<DeviceTensor>): Promise<DeviceTensor> {
+  try {
+    return await read();
+  } finally {
+    x.dispose();
+  }
+}
