@@ -36,4 +36,5 @@ export {
   type Workgroups,
 } from "./webgpu/program.ts";
 export { variantsFor } from "./webgpu/registry.ts";
+export { createWasmBackend, type WasmBackendOptions } from "./wasm/backend.ts";
 export { createReferenceBackend } from "./reference/backend.ts";

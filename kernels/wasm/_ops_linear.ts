@@ -1,0 +1,211 @@
+// How the products run: which panels are packed first, and what a unit of work is.
+import type {
+  CodeBits,
+  CodebookLinearSpec,
+  DenseLinearSpec,
+  FloatType,
+  GramSpec,
+  IntegerMatmulSpec,
+  QuikLinearSpec,
+  ScaleType,
+} from "../specs.ts";
+import { packedRowBytes } from "../specs.ts";
+import type { Context, Region } from "./_context.ts";
+
+/** Numbers of the storage types in `assembly/simd.ts`. */
+export const FLOAT_TYPES: Readonly<Record<FloatType, number>> = { float32: 0, float16: 1, bfloat16: 2 };
+const CODEBOOK = 3;
+const SCALE_TYPES: Readonly<Record<ScaleType, number>> = {
+  float32: 0,
+  float16: 1,
+  float8E4M3: 2,
+  float8E8M0: 3,
+};
+/** Rows and columns of the tile of `assembly/micro.ts`, and the bytes of one step of a row panel. */
+const TILE_ROWS = 3;
+const TILE_COLUMNS = 4;
+const ROW_STEP = 48;
+
+/** Runs a {@linkcode DenseLinearSpec}. */
+export function denseLinear(
+  context: Context,
+  spec: DenseLinearSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const bias = spec.bias ? inputs[2].address : 0;
+  const type = FLOAT_TYPES[spec.weightType];
+  floatProduct(context, spec, inputs[0].address, inputs[1].address, type, bias, outputs[0].address);
+}
+
+/** Runs a {@linkcode CodebookLinearSpec}: the weight is decoded as it is packed. */
+export function codebookLinear(
+  context: Context,
+  spec: CodebookLinearSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const [x, codes, table, scales, ...rest] = inputs.map((region) => region.address);
+  const zeros = spec.zeroPoint ? rest[0] : 0;
+  const bias = spec.bias ? rest[spec.zeroPoint ? 1 : 0] : 0;
+  const weight = context.temporary(64);
+  context.writeIntegers(weight, [
+    codes,
+    table,
+    scales,
+    zeros,
+    spec.bits,
+    spec.groupSize,
+    Math.ceil(spec.inner / spec.groupSize),
+    packedRowBytes(spec.inner, spec.bits),
+    SCALE_TYPES[spec.scaleType],
+  ]);
+  floatProduct(context, spec, x, weight, CODEBOOK, bias, outputs[0].address);
+}
+
+function floatProduct(
+  context: Context,
+  spec: { readonly rows: number; readonly columns: number; readonly inner: number },
+  x: number,
+  weight: number,
+  type: number,
+  bias: number,
+  y: number,
+): void {
+  const { rows, columns, inner } = spec;
+  const units = Math.ceil(columns / TILE_COLUMNS);
+  if (rows === 1) {
+    const work = { units, cost: 16 * inner, scratch: inner * 4 + 16 };
+    context.run("dense_row", work, [x, weight, bias, y, columns, inner, type]);
+    return;
+  }
+  const panels = packRows(context, x, rows, inner, inner * 4, FLOAT_TYPES.float32);
+  const work = { units, cost: 8 * inner * rows, scratch: context.exports.dense_scratch() };
+  context.run("dense_linear", work, [panels, weight, bias, y, rows, columns, inner, type]);
+}
+
+/** Packs a float matrix into row panels. Returns their address. */
+function packRows(
+  context: Context,
+  source: number,
+  rows: number,
+  inner: number,
+  stride: number,
+  type: number,
+): number {
+  const units = Math.ceil(rows / TILE_ROWS);
+  const panels = context.temporary(units * Math.ceil(inner / 4) * ROW_STEP);
+  context.run("pack_rows", { units, cost: 3 * inner }, [source, stride, rows, inner, type, panels]);
+  return panels;
+}
+
+/** Runs an {@linkcode IntegerMatmulSpec}. */
+export function integerMatmul(
+  context: Context,
+  spec: IntegerMatmulSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns, inner } = spec;
+  const mode = weightMode(context, spec.weightBits);
+  const codes = packCodes(context, spec, inputs[0].address, mode);
+  const scratch = context.exports.quik_scratch(inner, 0, mode);
+  context.run(
+    "integer_matmul",
+    { units: Math.ceil(columns / TILE_COLUMNS), cost: 2 * inner * rows, scratch },
+    [
+      ...codes,
+      inputs[1].address,
+      outputs[0].address,
+      rows,
+      columns,
+      inner,
+      mode,
+    ],
+  );
+}
+
+/** Runs a {@linkcode QuikLinearSpec}. */
+export function quikLinear(
+  context: Context,
+  spec: QuikLinearSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns, inner, outliers, activationBits } = spec;
+  const [codes, qparams, outlierValues, weight, scales, reduced, outlierWeight, bias = 0] = inputs.map(
+    (region) => region.address,
+  );
+  const mode = weightMode(context, spec.weightBits);
+  const [panels, rowSums] = packCodes(context, spec, codes, mode);
+  const stride = Math.ceil(outliers / 8) * 16;
+  const outlierPanels = packRows(context, outlierValues, rows, outliers, stride, FLOAT_TYPES.float16);
+  const scratch = context.exports.quik_scratch(inner, outliers, mode);
+  const cost = 2 * (inner + 4 * outliers) * rows;
+  context.run("quik_linear", { units: Math.ceil(columns / TILE_COLUMNS), cost, scratch }, [
+    panels,
+    rowSums,
+    qparams,
+    outlierPanels,
+    weight,
+    scales,
+    reduced,
+    outlierWeight,
+    bias,
+    outputs[0].address,
+    rows,
+    columns,
+    inner,
+    outliers,
+    2 ** (activationBits - 1),
+    mode,
+  ]);
+}
+
+/** How weight bytes are laid out (`assembly/quik.ts`). */
+function weightMode(context: Context, bits: CodeBits): number {
+  return bits === 4 ? 0 : context.dotTakesBytes ? 1 : 2;
+}
+
+/** Packs activation codes as signed bytes. Returns the addresses of the panels and of the row sums. */
+function packCodes(
+  context: Context,
+  spec: IntegerMatmulSpec | QuikLinearSpec,
+  codes: number,
+  mode: number,
+): [number, number] {
+  const { rows, inner, activationBits } = spec;
+  const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
+  const units = Math.ceil(rows / TILE_ROWS);
+  const panels = context.temporary(units * steps * ROW_STEP);
+  const rowSums = context.temporary(units * TILE_ROWS * 4);
+  context.run("pack_codes", { units, cost: 3 * inner }, [
+    codes,
+    rows,
+    inner,
+    activationBits,
+    mode,
+    TILE_ROWS,
+    panels,
+    rowSums,
+  ]);
+  return [panels, rowSums];
+}
+
+/** Runs a {@linkcode GramSpec}: the upper triangle, then its mirror image. */
+export function gram(context: Context, spec: GramSpec, inputs: Region[], outputs: Region[]): void {
+  const { rows, columns } = spec;
+  const x = inputs[0].address;
+  const sums = outputs[0].address;
+  const rowTiles = Math.ceil(columns / TILE_ROWS);
+  const steps = Math.ceil(rows / 4);
+  const panels = context.temporary(rowTiles * steps * ROW_STEP);
+  context.run("pack_transposed_rows", { units: rowTiles, cost: 12 * rows }, [x, rows, columns, panels]);
+  const work = {
+    units: Math.ceil(columns / TILE_COLUMNS),
+    cost: 4 * rows * columns,
+    scratch: 64 + steps * 64,
+  };
+  context.run("gram_upper", work, [x, panels, sums, rows, columns]);
+  context.run("mirror_upper", { units: columns, cost: columns }, [sums, columns]);
+}

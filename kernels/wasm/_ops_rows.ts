@@ -1,0 +1,214 @@
+// How the ops on rows and elements run.
+import type {
+  Activation,
+  ActivationSpec,
+  AddSpec,
+  AttentionSpec,
+  ColumnAbsmaxSpec,
+  GatedActivationSpec,
+  GatherRowsSpec,
+  LayerNormSpec,
+  QuantizeActivationsSpec,
+  RmsNormSpec,
+  RopeSpec,
+  ScatterRowsSpec,
+  TokenNllSpec,
+} from "../specs.ts";
+import { checkIndices, type Context, type Region } from "./_context.ts";
+import { FLOAT_TYPES } from "./_ops_linear.ts";
+
+/** Numbers of the nonlinearities in `assembly/elementwise.ts`. */
+const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: 0, relu: 1, gelu: 2, gelu_tanh: 3 };
+
+const addresses = (regions: Region[]): number[] => regions.map((region) => region.address);
+
+/** Runs a {@linkcode QuantizeActivationsSpec}. */
+export function quantizeActivations(
+  context: Context,
+  spec: QuantizeActivationsSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns, outliers, bits } = spec;
+  const base = columns - outliers;
+  checkIndices(context.indices(inputs[1], base), columns, "base column");
+  checkIndices(context.indices(inputs[2], outliers), columns, "outlier column");
+  const work = { units: rows, cost: 4 * columns, scratch: base * 4 + 128 };
+  context.run("quantize_activations", work, [
+    ...addresses(inputs),
+    ...addresses(outputs),
+    columns,
+    outliers,
+    bits,
+  ]);
+}
+
+/** Runs a {@linkcode GatherRowsSpec}. */
+export function gatherRows(
+  context: Context,
+  spec: GatherRowsSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns, tableType } = spec;
+  const tableRows = Math.floor(inputs[0].byteLength / (columns * (tableType === "float32" ? 4 : 2)));
+  checkIndices(context.indices(inputs[1], rows), tableRows, "row");
+  context.run("gather_rows", { units: rows, cost: columns }, [
+    ...addresses(inputs),
+    outputs[0].address,
+    columns,
+    FLOAT_TYPES[tableType],
+  ]);
+}
+
+/** Runs a {@linkcode ScatterRowsSpec}. */
+export function scatterRows(
+  context: Context,
+  spec: ScatterRowsSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns } = spec;
+  checkIndices(
+    context.indices(inputs[1], rows),
+    Math.floor(outputs[0].byteLength / (columns * 4)),
+    "position",
+  );
+  // One unit: with a position given twice, the later row stays.
+  context.run("scatter_rows", { units: rows, cost: 0 }, [...addresses(inputs), outputs[0].address, columns]);
+}
+
+/** Runs an {@linkcode RmsNormSpec}. */
+export function rmsNorm(context: Context, spec: RmsNormSpec, inputs: Region[], outputs: Region[]): void {
+  const [x, weight] = addresses(inputs);
+  norm(context, spec, [x, weight, 0, outputs[0].address]);
+}
+
+/** Runs a {@linkcode LayerNormSpec}. */
+export function layerNorm(context: Context, spec: LayerNormSpec, inputs: Region[], outputs: Region[]): void {
+  norm(context, spec, [...addresses(inputs), outputs[0].address]);
+}
+
+function norm(context: Context, spec: RmsNormSpec | LayerNormSpec, buffers: number[]): void {
+  const { rows, columns, epsilon } = spec;
+  context.run("norm", { units: rows, cost: 3 * columns }, [...buffers, columns, epsilon]);
+}
+
+/** Runs a {@linkcode RopeSpec}. */
+export function rope(context: Context, spec: RopeSpec, inputs: Region[], outputs: Region[]): void {
+  const { rows, heads, headSize } = spec;
+  const tableRows = Math.floor(inputs[1].byteLength / (headSize * 2));
+  checkIndices(context.indices(inputs[3], rows), tableRows, "position");
+  context.run("rope", { units: rows, cost: 3 * heads * headSize }, [
+    ...addresses(inputs),
+    outputs[0].address,
+    heads,
+    headSize,
+  ]);
+}
+
+/** Runs an {@linkcode AttentionSpec}: packs the cache positions that any row sees, then attends. */
+export function attention(context: Context, spec: AttentionSpec, inputs: Region[], outputs: Region[]): void {
+  const { rows, heads, kvHeads, headSize, capacity, window } = spec;
+  const [q, keys, values, positions] = addresses(inputs);
+  const indices = context.indices(inputs[3], rows);
+  const last = checkIndices(indices, capacity, "position");
+  const earliest = indices.reduce((lowest, position) => Math.min(lowest, position), last);
+  const start = window > 0 ? Math.max(0, earliest - window + 1) : 0;
+  const count = last + 1 - start;
+  const panelBytes = kvHeads * Math.ceil(count / 4) * Math.ceil(headSize / 4) * 64;
+  const keyPanels = context.temporary(panelBytes);
+  const valuePanels = context.temporary(panelBytes);
+  const packing = { units: kvHeads * Math.ceil(count / 64), cost: 64 * headSize * 4 };
+  const shape = [kvHeads, headSize];
+  context.run("attention_pack", packing, [keys, values, keyPanels, valuePanels, start, count, ...shape]);
+  const work = {
+    units: heads * Math.ceil(rows / 3),
+    cost: 6 * count * headSize,
+    scratch: context.exports.attention_scratch(count, headSize),
+  };
+  context.run("attention", work, [
+    q,
+    keyPanels,
+    valuePanels,
+    positions,
+    outputs[0].address,
+    rows,
+    heads,
+    kvHeads,
+    headSize,
+    window,
+    start,
+    count,
+  ]);
+}
+
+/** Runs an {@linkcode ActivationSpec}. */
+export function activation(
+  context: Context,
+  spec: ActivationSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  elements(context, "activation", spec.count, [...inputs, ...outputs], 16, ACTIVATIONS[spec.activation]);
+}
+
+/** Runs a {@linkcode GatedActivationSpec}. */
+export function gatedActivation(
+  context: Context,
+  spec: GatedActivationSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  elements(
+    context,
+    "gated_activation",
+    spec.count,
+    [...inputs, ...outputs],
+    16,
+    ACTIVATIONS[spec.activation],
+  );
+}
+
+/** Runs an {@linkcode AddSpec}. */
+export function add(context: Context, spec: AddSpec, inputs: Region[], outputs: Region[]): void {
+  elements(context, "add", spec.count, [...inputs, ...outputs], 4);
+}
+
+function elements(
+  context: Context,
+  kernel: string,
+  count: number,
+  regions: Region[],
+  cost: number,
+  ...args: number[]
+): void {
+  context.run(kernel, { units: Math.ceil(count / 4), cost }, [...addresses(regions), count, ...args]);
+}
+
+/** Runs a {@linkcode TokenNllSpec}. */
+export function tokenNll(context: Context, spec: TokenNllSpec, inputs: Region[], outputs: Region[]): void {
+  const { rows, columns } = spec;
+  checkIndices(context.indices(inputs[1], rows), columns, "target");
+  context.run("token_nll", { units: rows, cost: 8 * columns }, [
+    ...addresses(inputs),
+    outputs[0].address,
+    columns,
+  ]);
+}
+
+/** Runs a {@linkcode ColumnAbsmaxSpec}. */
+export function columnAbsmax(
+  context: Context,
+  spec: ColumnAbsmaxSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const { rows, columns } = spec;
+  context.run("column_absmax", { units: Math.ceil(columns / 4), cost: 4 * rows }, [
+    inputs[0].address,
+    outputs[0].address,
+    rows,
+    columns,
+  ]);
+}

@@ -1,0 +1,87 @@
+// The inner loops of every product: a tile of 3 rows by 4 columns over packed panels.
+//
+// A row panel holds, per step, 16 bytes of each of 3 rows; a column panel 16 bytes of each of 4 columns. Each of the
+// 12 accumulators keeps four partial sums along the reduction, so neither operand is broadcast or transposed; they are
+// summed across once at the end. 12 accumulators and their operands are what 16 vector registers hold.
+import { dot, madd, sums4f, sums4i } from "./simd";
+
+/** Rows of a tile. */
+export const MR: i32 = 3;
+/** Columns of a tile. */
+export const NR: i32 = 4;
+/** Bytes of one step of a row panel and of a column panel. */
+export const ROW_STEP: i32 = 16 * MR;
+export const COLUMN_STEP: i32 = 16 * NR;
+
+/** `tile[3][4] = a . w` in float32. */
+export function tileF32(a: usize, w: usize, steps: i32, tile: usize): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c22 = f32x4.splat(0), c23 = f32x4.splat(0);
+  for (let i = 0; i < steps; i++) {
+    const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32);
+    const w0 = v128.load(w);
+    c00 = madd(a0, w0, c00);
+    c10 = madd(a1, w0, c10);
+    c20 = madd(a2, w0, c20);
+    const w1 = v128.load(w, 16);
+    c01 = madd(a0, w1, c01);
+    c11 = madd(a1, w1, c11);
+    c21 = madd(a2, w1, c21);
+    const w2 = v128.load(w, 32);
+    c02 = madd(a0, w2, c02);
+    c12 = madd(a1, w2, c12);
+    c22 = madd(a2, w2, c22);
+    const w3 = v128.load(w, 48);
+    c03 = madd(a0, w3, c03);
+    c13 = madd(a1, w3, c13);
+    c23 = madd(a2, w3, c23);
+    a += ROW_STEP;
+    w += COLUMN_STEP;
+  }
+  v128.store(tile, sums4f(c00, c01, c02, c03));
+  v128.store(tile, sums4f(c10, c11, c12, c13), 16);
+  v128.store(tile, sums4f(c20, c21, c22, c23), 32);
+}
+
+/**
+ * `tile[3][4] = a . w` in int32, of signed bytes `a` and unsigned bytes `w`. With `passes` 2, `w` holds the upper seven
+ * bits of each byte in a first panel and the lowest bit in a second: the sum of the first is doubled before the second.
+ */
+export function tileI32(a: usize, w: usize, steps: i32, passes: i32, tile: usize): void {
+  let c00 = i32x4.splat(0), c01 = i32x4.splat(0), c02 = i32x4.splat(0), c03 = i32x4.splat(0);
+  let c10 = i32x4.splat(0), c11 = i32x4.splat(0), c12 = i32x4.splat(0), c13 = i32x4.splat(0);
+  let c20 = i32x4.splat(0), c21 = i32x4.splat(0), c22 = i32x4.splat(0), c23 = i32x4.splat(0);
+  const rows = a;
+  while (true) {
+    for (let i = 0; i < steps; i++) {
+      const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32);
+      const w0 = v128.load(w);
+      c00 = dot(a0, w0, c00);
+      c10 = dot(a1, w0, c10);
+      c20 = dot(a2, w0, c20);
+      const w1 = v128.load(w, 16);
+      c01 = dot(a0, w1, c01);
+      c11 = dot(a1, w1, c11);
+      c21 = dot(a2, w1, c21);
+      const w2 = v128.load(w, 32);
+      c02 = dot(a0, w2, c02);
+      c12 = dot(a1, w2, c12);
+      c22 = dot(a2, w2, c22);
+      const w3 = v128.load(w, 48);
+      c03 = dot(a0, w3, c03);
+      c13 = dot(a1, w3, c13);
+      c23 = dot(a2, w3, c23);
+      a += ROW_STEP;
+      w += COLUMN_STEP;
+    }
+    if (--passes <= 0) break;
+    a = rows;
+    c00 = i32x4.shl(c00, 1); c01 = i32x4.shl(c01, 1); c02 = i32x4.shl(c02, 1); c03 = i32x4.shl(c03, 1);
+    c10 = i32x4.shl(c10, 1); c11 = i32x4.shl(c11, 1); c12 = i32x4.shl(c12, 1); c13 = i32x4.shl(c13, 1);
+    c20 = i32x4.shl(c20, 1); c21 = i32x4.shl(c21, 1); c22 = i32x4.shl(c22, 1); c23 = i32x4.shl(c23, 1);
+  }
+  v128.store(tile, sums4i(c00, c01, c02, c03));
+  v128.store(tile, sums4i(c10, c11, c12, c13), 16);
+  v128.store(tile, sums4i(c20, c21, c22, c23), 32);
+}

@@ -1,0 +1,192 @@
+// The integer product of 4- and 8-bit codes and QUIK's epilogue.
+//
+// Weight codes become unsigned bytes (code + 8, or code + 128) because the native dot product takes a signed and an
+// unsigned operand; the sum of the activation codes of a row, times that offset, is subtracted again.
+// With 4-bit weights a step of 32 codes is two vectors, the even codes and the odd ones, in weights and activations alike.
+import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32, tileI32 } from "./micro";
+import { packTile } from "./panels";
+import { dot, FLOAT16, FLOAT32, loadTail, storeLanes, sums4i } from "./simd";
+
+/** How weight bytes lie in a panel: 4-bit codes; 8-bit codes as bytes; 8-bit codes as seven bits and one bit. */
+const WEIGHT4: i32 = 0;
+const WEIGHT8: i32 = 1;
+const WEIGHT8_SPLIT: i32 = 2;
+
+/** Vectors of 16 codes in a padded row. */
+function stepsOf(inner: i32, weightMode: i32): i32 {
+  return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 1 : (inner + 15) >> 4;
+}
+
+/** Packs tiles `begin..end` of `width` rows of activation codes as signed bytes, and writes the sum of each row. */
+export function pack_codes(
+  begin: i32, end: i32, _scratch: usize,
+  codes: usize, rows: i32, inner: i32, bits: i32, weightMode: i32, width: i32, panels: usize, rowSums: usize,
+): void {
+  const steps = stepsOf(inner, weightMode);
+  const stride = ((inner * bits + 127) >> 7) << 4;
+  for (let t = begin; t < end; t++) {
+    for (let r = 0; r < width; r++) {
+      const row = t * width + r;
+      const dst = panels + 16 * (<usize> t * steps * width + r);
+      if (row < rows) store<i32>(rowSums + 4 * row, packCodeRow(dst, codes + stride * row, stride, steps, 16 * width, bits, weightMode));
+      else for (let i = 0; i < steps; i++) v128.store(dst + 16 * width * i, i32x4.splat(0));
+    }
+  }
+}
+
+function packCodeRow(dst: usize, src: usize, bytes: usize, steps: i32, step: i32, bits: i32, weightMode: i32): i32 {
+  const end = src + bytes;
+  let sums = i32x4.splat(0);
+  for (let i = 0; i < steps; i += 2) {
+    let first: v128;
+    let second: v128;
+    if (bits == 4) {
+      const pair = v128.load(src);
+      first = i8x16.shr_s(i8x16.shl(pair, 4), 4);
+      second = i8x16.shr_s(pair, 4);
+      src += 16;
+    } else {
+      first = v128.load(src);
+      second = src + 16 < end ? v128.load(src + 16) : i32x4.splat(0);
+      src += 32;
+    }
+    sums = i32x4.add(sums, sum16(first));
+    sums = i32x4.add(sums, sum16(second));
+    if (bits == 4 && weightMode != WEIGHT4) {
+      const low = v128.shuffle<i8>(first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      second = v128.shuffle<i8>(first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      first = low;
+    } else if (bits == 8 && weightMode == WEIGHT4) {
+      const even = v128.shuffle<i8>(first, second, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      second = v128.shuffle<i8>(first, second, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+      first = even;
+    }
+    v128.store(dst, first);
+    if (i + 1 < steps) v128.store(dst + step, second);
+    dst += 2 * step;
+  }
+  return i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
+}
+
+// @ts-ignore: decorator
+@inline
+function sum16(v: v128): v128 {
+  return i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(v));
+}
+
+/** Packs four columns of weight codes as unsigned bytes. */
+function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride: usize, steps: i32, weightMode: i32): void {
+  const passBytes = steps * COLUMN_STEP;
+  for (let c = 0; c < NR; c++) {
+    let to = dst + 16 * c;
+    let from = weight + stride * min(column + c, columns - 1);
+    if (weightMode == WEIGHT4) {
+      for (let i = 0; i < steps; i += 2) {
+        const pair = v128.xor(v128.load(from), i8x16.splat(<i8> 0x88));
+        v128.store(to, v128.and(pair, i8x16.splat(15)));
+        v128.store(to, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), COLUMN_STEP);
+        from += 16;
+        to += 2 * COLUMN_STEP;
+      }
+    } else {
+      for (let i = 0; i < steps; i++) {
+        const bytes = v128.xor(v128.load(from), i8x16.splat(<i8> 0x80));
+        if (weightMode == WEIGHT8) v128.store(to, bytes);
+        else {
+          v128.store(to, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)));
+          v128.store(to + passBytes, v128.and(bytes, i8x16.splat(1)));
+        }
+        from += 16;
+        to += COLUMN_STEP;
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function offsetOf(weightMode: i32): i32 {
+  return weightMode == WEIGHT4 ? 8 : 128;
+}
+
+// @ts-ignore: decorator
+@inline
+function passesOf(weightMode: i32): i32 {
+  return weightMode == WEIGHT8_SPLIT ? 2 : 1;
+}
+
+// @ts-ignore: decorator
+@inline
+function strideOf(inner: i32, weightMode: i32): usize {
+  return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 4 : ((inner + 15) >> 4) << 4;
+}
+
+/** Bytes of scratch of `integer_matmul` and `quik_linear`: two result tiles and one packed column tile. */
+export function quik_scratch(inner: i32, outliers: i32, weightMode: i32): i32 {
+  return 128 + stepsOf(inner, weightMode) * COLUMN_STEP * passesOf(weightMode) + ((outliers + 3) >> 2) * COLUMN_STEP;
+}
+
+/** Exact int32 sums of the column tiles `begin..end`. */
+export function integer_matmul(
+  begin: i32, end: i32, scratch: usize,
+  panels: usize, rowSums: usize, weight: usize, y: usize, rows: i32, columns: i32, inner: i32, weightMode: i32,
+): void {
+  const steps = stepsOf(inner, weightMode);
+  const passes = passesOf(weightMode);
+  const stride = strideOf(inner, weightMode);
+  const offset = offsetOf(weightMode);
+  for (let j = begin; j < end; j++) {
+    const column = j * NR;
+    packWeight(scratch + 128, weight, column, columns, stride, steps, weightMode);
+    for (let row = 0; row < rows; row += MR) {
+      tileI32(panels + 16 * row * steps, scratch + 128, steps, passes, scratch);
+      for (let r = 0; r < min(MR, rows - row); r++) {
+        const correction = i32x4.splat(offset * load<i32>(rowSums + 4 * (row + r)));
+        const sums = i32x4.sub(v128.load(scratch + 16 * r), correction);
+        storeLanes(y + 4 * ((row + r) * columns + column), sums, columns - column);
+      }
+    }
+  }
+}
+
+/**
+ * QUIK's product with its epilogue, column tiles `begin..end`. `outlierPanels` are the outlier activations as packed by
+ * `pack_rows`; the rest are the buffers of the spec.
+ */
+export function quik_linear(
+  begin: i32, end: i32, scratch: usize,
+  panels: usize, rowSums: usize, qparams: usize, outlierPanels: usize, weight: usize, weightScale: usize, reduced: usize,
+  outlierWeight: usize, bias: usize, y: usize,
+  rows: i32, columns: i32, inner: i32, outliers: i32, half: i32, weightMode: i32,
+): void {
+  const steps = stepsOf(inner, weightMode);
+  const passes = passesOf(weightMode);
+  const stride = strideOf(inner, weightMode);
+  const outlierStride = ((outliers + 7) >> 3) << 4;
+  const outlierSteps = (outliers + 3) >> 2;
+  const offset = offsetOf(weightMode);
+  const packed = scratch + 128;
+  const outlierPacked = packed + steps * COLUMN_STEP * passes;
+  for (let j = begin; j < end; j++) {
+    const column = j * NR;
+    const valid = min(NR, columns - column);
+    packWeight(packed, weight, column, columns, stride, steps, weightMode);
+    packTile(outlierPacked, outlierWeight + outlierStride * column, outlierStride, valid, NR, outliers, FLOAT16);
+    const scales = loadTail(weightScale + 4 * column, valid, FLOAT32);
+    const sums = loadTail(reduced + 4 * column, valid, FLOAT32);
+    const shift = bias ? loadTail(bias + 4 * column, valid, FLOAT32) : f32x4.splat(0);
+    for (let row = 0; row < rows; row += MR) {
+      tileI32(panels + 16 * row * steps, packed, steps, passes, scratch);
+      if (outliers) tileF32(outlierPanels + 16 * row * outlierSteps, outlierPacked, outlierSteps, scratch + 64);
+      for (let r = 0; r < min(MR, rows - row); r++) {
+        const scale = load<f32>(qparams + 8 * (row + r));
+        const zero = load<f32>(qparams + 8 * (row + r), 4) + <f32> half * scale;
+        const acc = i32x4.sub(v128.load(scratch + 16 * r), i32x4.splat(offset * load<i32>(rowSums + 4 * (row + r))));
+        let v = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(acc), f32x4.splat(scale)), scales);
+        v = f32x4.add(v, f32x4.mul(f32x4.splat(zero), sums));
+        if (outliers) v = f32x4.add(v, v128.load(scratch + 64 + 16 * r));
+        storeLanes(y + 4 * ((row + r) * columns + column), f32x4.add(v, shift), valid);
+      }
+    }
+  }
+}
