@@ -1,8 +1,9 @@
 // The randomized Hadamard rotation in O(n log n): spreads an outlier channel evenly over all channels.
+import { checkFeatures } from "./_matrix_ops.ts";
 import { hadamardMatrix } from "./hadamard_matrix.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
 import { createRandom } from "./random.ts";
-import { checkFeatures, type Rotation } from "./rotation.ts";
+import type { Rotation } from "./rotation.ts";
 
 /** Options of {@linkcode hadamard}. */
 export interface HadamardOptions {

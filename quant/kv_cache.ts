@@ -1,11 +1,11 @@
 // KIVI's key-value cache (arXiv 2402.02750): keys quantized per channel, values per token, the newest tokens exact.
 import { createMatrix, type Matrix } from "./matrix.ts";
-import { joinRows, sliceRows, transpose } from "./_rows.ts";
+import { joinRows, sliceRows, transpose } from "./_matrix_ops.ts";
 import {
   dequantizeMinMaxGroups,
   type MinMaxGroups,
+  minMaxGroupsBits,
   quantizeMinMaxGroups,
-  storedBits,
 } from "./min_max_groups.ts";
 
 /** How keys or values are quantized. */
@@ -136,7 +136,7 @@ export class KvCache {
     const blocks = [...this.#keyBlocks, ...this.#valueBlocks];
     const exact = 16 * (this.#newKeys.data.length + this.#newValues.data.length);
     const count = 2 * this.tokens * this.#heads.kvHeads * this.#heads.headSize;
-    return (blocks.reduce((sum, block) => sum + storedBits(block), 0) + exact) / count;
+    return (blocks.reduce((sum, block) => sum + minMaxGroupsBits(block), 0) + exact) / count;
   }
 
   /**

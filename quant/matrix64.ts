@@ -32,12 +32,12 @@ export function createMatrix64(rows: number, cols: number, data?: Float64Array<A
 
 /** Widens a matrix to float64, exactly. */
 export function toMatrix64(matrix: Matrix): Matrix64 {
-  return { data: Float64Array.from(matrix.data), rows: matrix.rows, cols: matrix.cols };
+  return { data: new Float64Array(matrix.data), rows: matrix.rows, cols: matrix.cols };
 }
 
 /** Rounds a float64 matrix to float32. */
 export function toMatrix(matrix: Matrix64): Matrix {
-  return createMatrix(matrix.rows, matrix.cols, Float32Array.from(matrix.data));
+  return createMatrix(matrix.rows, matrix.cols, new Float32Array(matrix.data));
 }
 
 /** The identity of a size. */

@@ -104,7 +104,7 @@ export function dequantizeMinMaxGroups(quantized: MinMaxGroups): Matrix {
 }
 
 /** Bits stored by quantized groups: codes, scales and minimums. */
-export function storedBits(quantized: MinMaxGroups): number {
+export function minMaxGroupsBits(quantized: MinMaxGroups): number {
   return quantized.codes.length * 8 + 16 * (quantized.scales.length + quantized.minimums.length);
 }
 

@@ -1,6 +1,6 @@
 // Rotations of features: what QuaRot and SpinQuant apply to inputs and weights before rounding them.
 import { createMatrix, type Matrix } from "./matrix.ts";
-import { transpose } from "./_rows.ts";
+import { checkFeatures, transpose } from "./_matrix_ops.ts";
 import { type Matrix64, multiply64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
 
 /**
@@ -76,11 +76,4 @@ export function composeRotations(first: Rotation, second: Rotation): Rotation {
  */
 export function rotateOutputs(weight: Matrix, rotation: Rotation): Matrix {
   return transpose(rotation.apply(transpose(weight)));
-}
-
-/** Throws unless a matrix has the features that a rotation acts on. */
-export function checkFeatures(matrix: Matrix, size: number): void {
-  if (matrix.cols !== size) {
-    throw new RangeError(`Cannot rotate rows of ${matrix.cols} features: the rotation acts on ${size}`);
-  }
 }

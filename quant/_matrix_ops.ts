@@ -1,0 +1,61 @@
+// Small operations on matrices that several methods share.
+import { createMatrix, type Matrix } from "./matrix.ts";
+
+/** `matrix^T`. */
+export function transpose({ data, rows, cols }: Matrix): Matrix {
+  const result = createMatrix(cols, rows);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) result.data[col * rows + row] = data[row * cols + col];
+  }
+  return result;
+}
+
+/** A copy of the rows `start` to `end`. */
+export function sliceRows({ data, cols }: Matrix, start: number, end: number): Matrix {
+  return createMatrix(end - start, cols, data.slice(start * cols, end * cols));
+}
+
+/** The rows of all parts, one after the other. */
+export function joinRows(parts: readonly Matrix[]): Matrix {
+  const result = createMatrix(parts.reduce((sum, part) => sum + part.rows, 0), parts[0].cols);
+  let offset = 0;
+  for (const part of parts) {
+    result.data.set(part.data, offset);
+    offset += part.data.length;
+  }
+  return result;
+}
+
+/** `a - b`. */
+export function subtract(a: Matrix, b: Matrix): Matrix {
+  return createMatrix(a.rows, a.cols, a.data.map((value, i) => value - b.data[i]));
+}
+
+/** Column j times `factors[j]`. */
+export function scaleColumns({ data, rows, cols }: Matrix, factors: ArrayLike<number>): Matrix {
+  return createMatrix(rows, cols, data.map((value, i) => value * factors[i % cols]));
+}
+
+/** `max |x|` of each column. */
+export function columnAbsmax({ data, cols }: Matrix): Float32Array<ArrayBuffer> {
+  const result = new Float32Array(cols);
+  for (let i = 0; i < data.length; i++) {
+    const magnitude = Math.abs(data[i]);
+    if (magnitude > result[i % cols]) result[i % cols] = magnitude;
+  }
+  return result;
+}
+
+/** The sum of the squares of all elements. */
+export function squaredNorm(matrix: Matrix): number {
+  let sum = 0;
+  for (const value of matrix.data) sum += value * value;
+  return sum;
+}
+
+/** Throws unless a matrix has the features that a rotation acts on. */
+export function checkFeatures(matrix: Matrix, size: number): void {
+  if (matrix.cols !== size) {
+    throw new RangeError(`Cannot rotate rows of ${matrix.cols} features: the rotation acts on ${size}`);
+  }
+}

@@ -1,0 +1,188 @@
+// SVDQuant (arXiv 2411.05007): a 16-bit low-rank branch takes what smoothing moved into the weights, so that the rest
+// of weights and activations fits 4 bits.
+import { columnAbsmax, scaleColumns, subtract } from "./_matrix_ops.ts";
+import { type LowRank, lowRankForward, lowRankMatrix, lowRankOf, type LowRankResult } from "./low_rank.ts";
+import type { Matrix } from "./matrix.ts";
+import { type Matrix64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
+
+/** Options of {@linkcode svdQuant}. */
+export interface SvdQuantOptions {
+  /** Sample of the layer's inputs, `[tokens, inputs]`: what output errors are measured on. */
+  readonly inputs: Matrix;
+  /** Quantizes and dequantizes the residual weight. It sees smoothed columns. */
+  readonly quantizeWeight: (weight: Matrix, smooth: Float32Array) => Matrix;
+  /** Quantizes and dequantizes smoothed inputs. Default: left in full precision. */
+  readonly quantizeActivation?: (input: Matrix) => Matrix;
+  /** Rank of the branch. Default 32. */
+  readonly rank?: number;
+  /** The smoothing factor per input, found by search, given, or none. Default `search`. */
+  readonly smooth?: "search" | "none" | Float32Array<ArrayBuffer>;
+  /** Steps of the exponents in the search: 20 gives the authors' 39 candidates. Default 20. */
+  readonly searchSteps?: number;
+  /** Largest number of alternations of branch and residual after the first. Default 100. */
+  readonly iterations?: number;
+  /** Type in which the branch is stored. Default float16. */
+  readonly storage?: "float32" | "float16";
+}
+
+/** A candidate of the smoothing search, `smooth = absmax(x)^alpha / absmax(w)^beta`. */
+export interface SmoothCandidate {
+  /** Exponent of the inputs. */
+  readonly alpha: number;
+  /** Exponent of the weights. */
+  readonly beta: number;
+  /** Squared error of the layer's output. */
+  readonly error: number;
+}
+
+/** What {@linkcode svdQuant} found. The layer computes `quantize(x / smooth) * weight^T + (x / smooth) * branch`. */
+export interface SvdQuantResult {
+  /** Divides the inputs, `[inputs]`. */
+  readonly smooth: Float32Array<ArrayBuffer>;
+  /** The low-rank part of the smoothed weight. */
+  readonly branch: LowRank;
+  /** The quantized residual, `[outputs, inputs]`. */
+  readonly weight: Matrix;
+  /** Squared output error after each alternation; the best one is kept, and a rise ends them. */
+  readonly errors: readonly number[];
+  /** What the search tried; empty without search. The first candidate is no smoothing. */
+  readonly candidates: readonly SmoothCandidate[];
+}
+
+/** Smallest magnitude in a smoothing formula. */
+const MIN_ABSMAX = 1e-5;
+
+/**
+ * Splits a layer into a low-rank branch and a quantized residual.
+ *
+ * @param weight `[outputs, inputs]`.
+ * @param options Inputs, quantizers, rank and search.
+ * @returns Smoothing factors, branch and quantized residual.
+ * @throws {RangeError} If the inputs do not fit the weight.
+ */
+export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResult {
+  const { inputs, smooth = "search", iterations = 100 } = options;
+  if (inputs.cols !== weight.cols) {
+    throw new RangeError(
+      `Cannot measure a layer of ${weight.cols} inputs on inputs of ${inputs.cols} columns`,
+    );
+  }
+  const expected = multiplyTransposed64(toMatrix64(inputs), toMatrix64(weight));
+  const candidates = smooth === "search" ? searchSmooth(weight, expected, options) : [];
+  const factors = smooth === "search"
+    ? smoothOf(inputs, weight, candidates.reduce((best, next) => next.error < best.error ? next : best))
+    : smooth === "none"
+    ? new Float32Array(weight.cols).fill(1)
+    : smooth;
+  const problem = smoothedProblem(weight, expected, factors, options);
+  const errors: number[] = [];
+  let best: Split | undefined;
+  let target = problem.weight;
+  let start: Matrix64 | undefined;
+  for (let step = 0; step <= iterations; step++) {
+    const split = splitLayer(problem, target, start);
+    errors.push(split.error);
+    if (best !== undefined && split.error >= best.error) break;
+    best = split;
+    start = split.branch.vectors;
+    target = subtract(problem.weight, split.weight);
+  }
+  const { branch, weight: residual } = best!;
+  return {
+    smooth: factors,
+    branch: { up: branch.up, down: branch.down },
+    weight: residual,
+    errors,
+    candidates,
+  };
+}
+
+/**
+ * The output of an {@linkcode svdQuant} layer.
+ *
+ * @param input `[tokens, inputs]`, not smoothed.
+ * @param layer What `svdQuant` returned.
+ * @param quantizeActivation Quantizes and dequantizes smoothed inputs. Default: left in full precision.
+ * @returns `[tokens, outputs]`.
+ */
+export function svdQuantForward(
+  input: Matrix,
+  layer: Pick<SvdQuantResult, "smooth" | "branch" | "weight">,
+  quantizeActivation: (input: Matrix) => Matrix = (x) => x,
+): Matrix {
+  const smoothed = scaleColumns(input, layer.smooth.map((factor) => 1 / factor));
+  const low = lowRankForward(smoothed, layer.branch);
+  const dense = multiplyTransposed64(toMatrix64(quantizeActivation(smoothed)), toMatrix64(layer.weight));
+  return toMatrix({ ...dense, data: dense.data.map((value, i) => value + low.data[i]) });
+}
+
+/** A layer after smoothing, with what it should output. */
+interface Problem {
+  readonly inputs: Matrix;
+  readonly quantizedInputs: Matrix64;
+  readonly weight: Matrix;
+  readonly smooth: Float32Array;
+  readonly expected: Matrix64;
+  readonly options: SvdQuantOptions;
+}
+
+interface Split {
+  readonly branch: LowRankResult;
+  readonly weight: Matrix;
+  readonly error: number;
+}
+
+function smoothedProblem(
+  weight: Matrix,
+  expected: Matrix64,
+  smooth: Float32Array,
+  options: SvdQuantOptions,
+): Problem {
+  const inputs = scaleColumns(options.inputs, smooth.map((factor) => 1 / factor));
+  const quantized = options.quantizeActivation?.(inputs) ?? inputs;
+  return {
+    inputs,
+    quantizedInputs: toMatrix64(quantized),
+    weight: scaleColumns(weight, smooth),
+    smooth,
+    expected,
+    options,
+  };
+}
+
+/** Branch of `target`, quantized rest of the smoothed weight, and the output error of the two. */
+function splitLayer(problem: Problem, target: Matrix, start?: Matrix64, powerSteps = 2): Split {
+  const { rank = 32, storage = "float16", quantizeWeight } = problem.options;
+  const branch = lowRankOf(target, rank, { storage, start, powerSteps });
+  const weight = quantizeWeight(subtract(problem.weight, lowRankMatrix(branch)), problem.smooth);
+  const dense = multiplyTransposed64(problem.quantizedInputs, toMatrix64(weight));
+  const low = lowRankForward(problem.inputs, branch);
+  let error = 0;
+  for (let i = 0; i < dense.data.length; i++) {
+    error += (dense.data[i] + low.data[i] - problem.expected.data[i]) ** 2;
+  }
+  return { branch, weight, error };
+}
+
+/** Tries no smoothing, `(alpha, 0)` and `(alpha, 1 - alpha)`. */
+function searchSmooth(weight: Matrix, expected: Matrix64, options: SvdQuantOptions): SmoothCandidate[] {
+  const { searchSteps = 20 } = options;
+  const exponents = [{ alpha: 0, beta: 0 }];
+  for (let i = 1; i < searchSteps; i++) {
+    const alpha = i / searchSteps;
+    exponents.push({ alpha, beta: 0 }, { alpha, beta: 1 - alpha });
+  }
+  return exponents.map((pair) => {
+    const problem = smoothedProblem(weight, expected, smoothOf(options.inputs, weight, pair), options);
+    return { ...pair, error: splitLayer(problem, problem.weight, undefined, 1).error };
+  });
+}
+
+function smoothOf(inputs: Matrix, weight: Matrix, { alpha, beta }: Pick<SmoothCandidate, "alpha" | "beta">) {
+  const x = columnAbsmax(inputs);
+  const w = columnAbsmax(weight);
+  return Float32Array.from(
+    x,
+    (value, j) => Math.max(value, MIN_ABSMAX) ** alpha / Math.max(w[j], MIN_ABSMAX) ** beta,
+  );
+}
