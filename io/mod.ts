@@ -31,3 +31,11 @@ export {
   type TensorReader,
   type TensorType,
 } from "./tensor.ts";
+export {
+  type QuikCheckpointConfig,
+  type QuikModule,
+  quikTensors,
+  readQuikConfig,
+  readQuikLayer,
+  type StoredQuikLayer,
+} from "./quik_checkpoint.ts";

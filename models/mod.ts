@@ -12,3 +12,6 @@ export { drain, LinearSlot, type LinearStage, type StagedForward } from "./linea
 export { loadModel, type LoadModelOptions } from "./load_model.ts";
 export { Model, ModelCache, type ModelParts, type Pass, type PassOptions } from "./model.ts";
 export { type LinearScaling, type Llama3Scaling, type RopeConfig, ropeFrequencies } from "./rope.ts";
+export { calibrate, type CalibratedStage, type CalibrateOptions } from "./calibrate.ts";
+export { quantizeModel, type QuantizeModelOptions } from "./quantize_model.ts";
+export { requireEmptyDirectory, saveModel, type SaveModelOptions } from "./save_model.ts";

@@ -1,7 +1,7 @@
 // The one place where loading meets quantized layers: a checkpoint with `quantization_config` is restored here.
-import type { TensorReader } from "../io/mod.ts";
+import { readQuikConfig, readQuikLayer, type TensorReader } from "../io/mod.ts";
 import type { Backend } from "../kernels/mod.ts";
-import type { Linear } from "../ops/mod.ts";
+import { DeviceQuikLinear, type Linear } from "../ops/mod.ts";
 
 /** What restoring takes besides the checkpoint. */
 export interface RestoreOptions {
@@ -19,14 +19,15 @@ export interface RestoreOptions {
  * @param options Backend and `quantization_config`.
  * @returns The layer, or undefined where the checkpoint keeps this one dense.
  * @throws {TypeError} If the quantization method is unknown.
+ * @throws {RangeError} If a tensor of the layer is missing or has another shape.
  */
-export function restoreLinear(
+export async function restoreLinear(
   name: string,
-  _reader: TensorReader,
+  reader: TensorReader,
   options: RestoreOptions,
 ): Promise<Linear | undefined> {
-  const method = (options.config as { quant_method?: unknown } | null)?.quant_method;
-  return Promise.reject(
-    new TypeError(`Cannot restore ${name}: the quantization method ${JSON.stringify(method)} is unknown`),
-  );
+  const { modules } = readQuikConfig(options.config);
+  if (!Object.hasOwn(modules, name)) return undefined;
+  const { weights, bias } = await readQuikLayer(reader, name, modules[name]);
+  return new DeviceQuikLinear(options.backend, weights, bias);
 }

@@ -1,5 +1,7 @@
 // The linear layer that is not quantized.
+import { bfloat16, decodeArray, float16 } from "../formats/mod.ts";
 import type { DeviceBuffer } from "../kernels/mod.ts";
+import { createMatrix, type Matrix } from "../quant/mod.ts";
 import type { Linear, PreparedInput } from "./linear.ts";
 import { DeviceTensor, runKernel, type StoredMatrix } from "./tensor.ts";
 
@@ -70,6 +72,18 @@ export class DenseLinear implements Linear {
     const inputs = [input.tensor.buffer, buffer, ...(this.bias ? [this.bias] : [])];
     await runKernel(backend, spec, inputs, [y.buffer]);
     return y;
+  }
+
+  /** Copies weight and bias to the host, as float32. */
+  async toHost(): Promise<{ weight: Matrix; bias?: Float32Array<ArrayBuffer> }> {
+    const { backend, buffer, type, rows, columns } = this.weight;
+    const byteLength = rows * columns * FLOAT_BITS[type] / 8;
+    const bytes = await backend.read(buffer, { byteLength: Math.ceil(byteLength / 4) * 4 });
+    const data = type === "float32"
+      ? new Float32Array(bytes, 0, rows * columns)
+      : decodeArray(type === "float16" ? float16 : bfloat16, new Uint16Array(bytes, 0, rows * columns));
+    const bias = this.bias && new Float32Array(await backend.read(this.bias, { byteLength: rows * 4 }));
+    return { weight: createMatrix(rows, columns, data), bias };
   }
 
   /** Frees weight and bias. */

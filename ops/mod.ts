@@ -13,3 +13,5 @@ export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./li
 export { normalize, type NormWeights } from "./norms.ts";
 export { accumulateAbsmax, accumulateGram, tokenNll } from "./statistics.ts";
 export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";
+export { DeviceQuikLinear, quikBitsPerWeight } from "./device_quik_linear.ts";
+export { type Batch, type FloatLayer, QuikLinear } from "./quik_linear.ts";

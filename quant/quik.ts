@@ -120,6 +120,11 @@ export function quikWeights(weight: Matrix, options: QuikWeightsOptions): QuikWe
     throw new RangeError("Cannot quantize weights that are NaN or infinite");
   }
   const base = baseColumns(weight.cols, outliers);
+  if (bits === 4 && base.length % 2 !== 0) {
+    throw new RangeError(
+      `Cannot quantize ${base.length} base columns to 4 bits: packed int4 needs an even number of them`,
+    );
+  }
   const { codes, grids, weight: rounded, loss } = round(weight, integerGrid({ bits, clip }), base, options);
 
   const result = new Int8Array(weight.rows * base.length);

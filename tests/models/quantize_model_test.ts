@@ -1,0 +1,117 @@
+// QUIK on a whole (tiny) model: quantize, save, load again, and the ways in which that must fail cleanly.
+import { createReferenceBackend } from "../../kernels/mod.ts";
+import { calibrate, loadModel, type Model, quantizeModel, saveModel } from "../../models/mod.ts";
+import { DeviceQuikLinear } from "../../ops/mod.ts";
+import { createRandom } from "../../quant/mod.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { GOLDEN } from "./_fixtures.ts";
+
+const random = createRandom(11);
+const ids = (count: number): Uint32Array<ArrayBuffer> =>
+  Uint32Array.from({ length: count }, () => random.integer(160));
+const windows = Array.from({ length: 4 }, () => ids(32));
+
+async function withModel(name: string, use: (model: Model) => Promise<void>): Promise<void> {
+  using backend = createReferenceBackend();
+  using model = await loadModel(`${GOLDEN}/${name}`, { backend });
+  await use(model);
+}
+
+Deno.test("calibrate() shows every layer once, in the order of the forward", async () => {
+  await withModel("llama-gqa", async (model) => {
+    const seen: string[] = [];
+    const blocks: number[] = [];
+    await calibrate(model, windows, {
+      visit: ({ slots, calibration }) => {
+        seen.push(...slots.map((slot) => slot.name));
+        assertEquals(calibration.tokens, 4 * 32);
+        assertEquals(calibration.hessian.rows, slots[0].linear.inputs);
+      },
+      blockDone: (block) => void blocks.push(block),
+    });
+    assertEquals(seen, [...model.linears.keys()]);
+    assertEquals(blocks, [0, 1]);
+  });
+});
+
+Deno.test("calibrate() leaves a model that is not changed as it was", async () => {
+  await withModel("falcon", async (model) => {
+    const before = await model.forward(windows[0]);
+    await calibrate(model, windows, { visit: () => {}, hessian: false });
+    assertEquals(await model.forward(windows[0]), before);
+  });
+});
+
+/** Relative error of a model's logits after quantization. */
+async function quantizationError(name: string, bits: 4 | 8): Promise<number> {
+  let error = 0;
+  await withModel(name, async (model) => {
+    const before = await model.forward(windows[0]);
+    await quantizeModel(model, { windows, bits, downBits: bits });
+    for (const { linear } of model.linears.values()) assert(linear instanceof DeviceQuikLinear);
+    const after = await model.forward(windows[0]);
+    error = Math.hypot(...after.map((value, i) => value - before[i])) / Math.hypot(...before);
+  });
+  return error;
+}
+
+for (const name of ["llama-gqa", "llama-tied-bias", "qwen3", "falcon", "opt", "gpt2"]) {
+  // Four bits more divide the step by sixteen; large 4-bit errors saturate, so a factor of eight is asked for.
+  Deno.test(`quantizeModel() errs eight times less in 8 bits than in 4: ${name}`, async () => {
+    const [error8, error4] = [await quantizationError(name, 8), await quantizationError(name, 4)];
+    assertLess(error8 * 8, error4);
+    assertLess(error4, 1);
+  });
+}
+
+Deno.test("quantizeModel() keeps the down projection in 8 bits with widened outliers", async () => {
+  await withModel("llama-gqa", async (model) => {
+    await quantizeModel(model, { windows, outliers: 4 });
+    const layer = (name: string) => (model.linears.get(name)!.linear as DeviceQuikLinear).weights;
+    const down = layer("model.layers.1.mlp.down_proj");
+    const up = layer("model.layers.1.mlp.up_proj");
+    assertEquals([down.bits, down.outlierIndices.length], [8, 8]);
+    assertEquals([up.bits, up.outlierIndices.length], [4, 4]);
+    const [q, k, v] = ["q", "k", "v"].map((part) =>
+      model.linears.get(`model.layers.0.self_attn.${part}_proj`)!
+    );
+    assertEquals(q.linear.inputKey, k.linear.inputKey);
+    assertEquals(q.linear.inputKey, v.linear.inputKey);
+  });
+});
+
+Deno.test("saveModel() writes a checkpoint that loads to the same logits", async () => {
+  const directory = `${await Deno.makeTempDir()}/quantized`;
+  let logits = new Float32Array(0);
+  await withModel("llama-tied-bias", async (model) => {
+    await quantizeModel(model, { windows, outliers: 4 });
+    logits = await model.forward(windows[1]);
+    await saveModel(model, directory, { source: `${GOLDEN}/llama-tied-bias` });
+    await assertRejects(
+      () => saveModel(model, directory, { source: `${GOLDEN}/llama-tied-bias` }),
+      RangeError,
+      "exists and is not empty",
+    );
+  });
+  using backend = createReferenceBackend();
+  using loaded = await loadModel(directory, { backend });
+  assertEquals(await loaded.forward(windows[1]), logits);
+  await assertRejects(() => quantizeModel(loaded, { windows }), TypeError, "it is quantized already");
+});
+
+Deno.test("saveModel() of a failing copy leaves nothing behind", async () => {
+  const parent = await Deno.makeTempDir();
+  await withModel("mistral", async (model) => {
+    await quantizeModel(model, { windows, rounding: "nearest" });
+    await assertRejects(() => saveModel(model, `${parent}/out`, { source: `${parent}/missing` }));
+  });
+  assertEquals([...Deno.readDirSync(parent)], []);
+});
+
+Deno.test("quantizeModel() refuses to calibrate on nothing, and stops when told to", async () => {
+  await withModel("llama-gqa", async (model) => {
+    await assertRejects(() => quantizeModel(model, { windows: [] }), RangeError, "no text");
+    const signal = AbortSignal.abort(new Error("Interrupted"));
+    await assertRejects(() => quantizeModel(model, { windows, signal }), Error, "Interrupted");
+  });
+});
