@@ -7,6 +7,7 @@
 export * from "./adam.ts";
 export * from "./cholesky.ts";
 export * from "./double_quantize.ts";
+export * from "./fold_norm.ts";
 export * from "./gptq.ts";
 export * from "./grid.ts";
 export * from "./hadamard.ts";
@@ -27,6 +28,7 @@ export * from "./qlora.ts";
 export * from "./qr.ts";
 export * from "./quik.ts";
 export * from "./random.ts";
+export * from "./rotate_model.ts";
 export * from "./rotation.ts";
 export * from "./step_quantizer.ts";
 export * from "./svd.ts";
