@@ -4,6 +4,7 @@ import type { Backend } from "../kernels/mod.ts";
 import { Weights } from "./_weights.ts";
 import { type Architecture, readArchitecture } from "./architecture.ts";
 import { Model } from "./model.ts";
+import { loadTokenizer } from "./tokenizer.ts";
 
 /** Options of {@linkcode loadModel}. */
 export interface LoadModelOptions {
@@ -44,7 +45,12 @@ export async function loadModel(directory: string | FileSet, options: LoadModelO
   try {
     const decoder = await build(weights);
     weights.checkAllUsed({ allow: config.tieWordEmbeddings ? ["lm_head.weight"] : [] });
-    return new Model(backend, { config, decoder, dispose: () => weights.dispose() });
+    return new Model(backend, {
+      config,
+      decoder,
+      loadTokenizer: () => loadTokenizer(files),
+      dispose: () => weights.dispose(),
+    });
   } catch (error) {
     weights.dispose();
     throw error;

@@ -8,10 +8,19 @@ export type { AttentionLayers } from "./attention.ts";
 export { type Arrangement, type BlockParts, DecoderBlock, type PassContext } from "./block.ts";
 export type { ModelConfig, ModelType } from "./config.ts";
 export type { FeedForwardLayers } from "./feed_forward.ts";
+export { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";
 export { drain, LinearSlot, type LinearStage, type StagedForward } from "./linear_slot.ts";
 export { loadModel, type LoadModelOptions } from "./load_model.ts";
 export { Model, ModelCache, type ModelParts, type Pass, type PassOptions } from "./model.ts";
+export {
+  perplexity,
+  type PerplexityOptions,
+  type PerplexityProgress,
+  type PerplexityResult,
+} from "./perplexity.ts";
 export { type LinearScaling, type Llama3Scaling, type RopeConfig, ropeFrequencies } from "./rope.ts";
 export { calibrate, type CalibratedStage, type CalibrateOptions } from "./calibrate.ts";
 export { quantizeModel, type QuantizeModelOptions } from "./quantize_model.ts";
 export { requireEmptyDirectory, saveModel, type SaveModelOptions } from "./save_model.ts";
+export { argmax, createSampler, type Sampler, type SamplerOptions } from "./sampler.ts";
+export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";

@@ -16,6 +16,7 @@ import type { DecoderBlock, PassContext } from "./block.ts";
 import type { ModelConfig } from "./config.ts";
 import { drain, type LinearSlot } from "./linear_slot.ts";
 import { ropeFrequencies } from "./rope.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /** Where the tokens of a pass stand, and what came before them. */
 export interface PassOptions {
@@ -59,6 +60,8 @@ export interface ModelParts {
   readonly config: ModelConfig;
   /** Its weights on a backend. */
   readonly decoder: Decoder;
+  /** Loads the tokenizer that came with the weights. */
+  loadTokenizer(): Promise<Tokenizer>;
   /** Frees the weights. */
   dispose(): void;
 }
@@ -75,7 +78,8 @@ export class Model implements Disposable {
   readonly linears: ReadonlyMap<string, LinearSlot>;
   readonly #decoder: Decoder;
   readonly #rope: RopeTable | undefined;
-  readonly #dispose: () => void;
+  readonly #parts: ModelParts;
+  #tokenizer: Promise<Tokenizer> | undefined;
 
   /** Makes a model of its parts. Use {@linkcode loadModel}. */
   constructor(backend: Backend, parts: ModelParts) {
@@ -87,7 +91,7 @@ export class Model implements Disposable {
     this.#decoder = decoder;
     this.#rope = config.rope &&
       createRopeTable(backend, ropeFrequencies(config.rope, config.headSize), config.maxPositions);
-    this.#dispose = parts.dispose;
+    this.#parts = parts;
   }
 
   /**
@@ -153,10 +157,20 @@ export class Model implements Disposable {
     return await applyLinear(head, projected ?? normed ?? hidden);
   }
 
+  /**
+   * The tokenizer that came with the model, loaded when first asked for.
+   *
+   * @returns The tokenizer.
+   * @throws {Error} If the checkpoint has none.
+   */
+  async tokenizer(): Promise<Tokenizer> {
+    return await (this.#tokenizer ??= this.#parts.loadTokenizer());
+  }
+
   /** Frees the weights and everything else the model holds. */
   dispose(): void {
     this.#rope?.[Symbol.dispose]();
-    this.#dispose();
+    this.#parts.dispose();
   }
 
   /** Frees the weights and everything else the model holds. */

@@ -20,6 +20,11 @@ export async function readReference(
   };
 }
 
+/** The greedy continuations of the demo model that Transformers computed. */
+export function readGreedy(): { prompt: string; prompt_ids: number[]; output_ids: number[]; text: string }[] {
+  return JSON.parse(Deno.readTextFileSync(`${DEMO}/reference.json`)).greedy;
+}
+
 /** Largest absolute difference of two arrays of equal length. */
 export function maxDifference(actual: Float32Array, expected: Float32Array): number {
   if (actual.length !== expected.length) return Infinity;
