@@ -25,10 +25,26 @@ export interface LayerCalibration {
   readonly tokens: number;
 }
 
+/** One product of a quantized layer's forward. */
+export interface ForwardTerm {
+  /** `[outputs, features]` dequantized weights. */
+  readonly weight: Matrix;
+  /** What the product takes instead of the layer's input `[tokens, inputs]`: permuted, scaled, rotated, rounded to the
+   * activation's format; `[tokens, features]`. Default: the input itself. Deterministic, and does not keep its argument. */
+  readonly input?: (input: Matrix) => Matrix;
+}
+
 /** A layer after quantization. */
 export interface QuantizedLinear {
   /** All stored bits (codes, scales, zeros, indices, sparse and low-rank parts; not the bias) over the number of weights. */
   readonly bitsPerWeight: number;
+  /**
+   * The forward as `sum of term.input(x) * term.weight^T, + bias`, for whoever computes the products elsewhere, such as on
+   * a fast backend. Absent if the forward has no such form.
+   */
+  readonly terms?: readonly ForwardTerm[];
+  /** `[outputs]`, added after the terms. */
+  readonly bias?: Float32Array<ArrayBuffer>;
   /** The reference forward of `input [tokens, inputs]`, activation quantization and bias included. Returns `[tokens, outputs]`. */
   forward(input: Matrix): Matrix;
 }
@@ -37,6 +53,10 @@ export interface QuantizedLinear {
 export interface LinearMethod {
   /** The name by which `quik compare --methods` knows it. */
   readonly name: string;
+  /** Bits of a weight's code, for tables; 16 means float. */
+  readonly weightBits?: number;
+  /** Bits of an activation's code, for tables; 16 means float. */
+  readonly activationBits?: number;
   /** Quantizes one layer. Must not change its arguments. */
   quantize(layer: LinearLayer, calibration: LayerCalibration): Promise<QuantizedLinear>;
 }

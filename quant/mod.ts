@@ -4,6 +4,8 @@
  *
  * @module
  */
+
+export * from "./activations.ts";
 export * from "./adam.ts";
 export * from "./cholesky.ts";
 export * from "./double_quantize.ts";
@@ -17,19 +19,25 @@ export * from "./integer_grid.ts";
 export * from "./kurtosis.ts";
 export * from "./kv_cache.ts";
 export * from "./learned_clip.ts";
+export * from "./linear_terms.ts";
 export * from "./loftq.ts";
 export * from "./low_rank.ts";
 export * from "./matrix.ts";
 export * from "./matrix64.ts";
 export * from "./method.ts";
+export * from "./methods.ts";
 export * from "./min_max_groups.ts";
 export * from "./outliers.ts";
+export * from "./presets_rounding.ts";
 export * from "./qlora.ts";
 export * from "./qr.ts";
 export * from "./quik.ts";
 export * from "./random.ts";
+export * from "./recipe.ts";
 export * from "./rotate_model.ts";
 export * from "./rotation.ts";
+export * from "./rounders.ts";
 export * from "./step_quantizer.ts";
 export * from "./svd.ts";
 export * from "./svdquant.ts";
+export * from "./transform.ts";
