@@ -21,9 +21,9 @@ export function encodeTableOf(format: NumberFormat, options?: EncodeOptions): En
 export function encodeByTable(
   bits: Uint32Array<ArrayBufferLike>,
   table: EncodeTable,
+  codes: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
-  const codes = new Uint8Array(bits.length);
-  for (let i = 0; i < codes.length; i++) {
+  for (let i = 0; i < bits.length; i++) {
     const word = bits[i];
     const entry = table[word >>> 16];
     // The sign bit of the difference selects: 0 before the step, 8 after it.

@@ -54,12 +54,32 @@ export function encodeArray(
     if (format === bfloat16) return encodeBfloat16(bits, options?.saturate ?? true);
     if (values.length >= TABLE_THRESHOLD && format.bits <= 8 && !format.stochastic) {
       const table = encodeTableOf(format, options);
-      if (table !== undefined) return encodeByTable(bits, table);
+      if (table !== undefined) return encodeByTable(bits, table, new Uint8Array(values.length));
     }
   }
   const codes = format.bits <= 8 ? new Uint8Array(values.length) : new Uint16Array(values.length);
   for (let i = 0; i < codes.length; i++) codes[i] = format.encode(values[i], options);
   return codes;
+}
+
+/**
+ * Makes a bulk encoder for many calls on few values, writing into memory of the caller's: scale searches. Its table is
+ * built at once.
+ *
+ * @param format The number format.
+ * @param options Saturation, as for `encode`.
+ * @returns A function that encodes all of `values` into the first elements of `codes`.
+ */
+export function createEncoder(
+  format: NumberFormat,
+  options?: EncodeOptions,
+): (values: Float32Array<ArrayBuffer>, codes: CodeArray) => void {
+  const table = format.bits <= 8 && !format.stochastic ? encodeTableOf(format, options) : undefined;
+  return (values, codes) => {
+    if (table !== undefined && codes instanceof Uint8Array) {
+      encodeByTable(new Uint32Array(values.buffer, values.byteOffset, values.length), table, codes);
+    } else for (let i = 0; i < values.length; i++) codes[i] = format.encode(values[i], options);
+  };
 }
 
 const valueTables = new WeakMap<NumberFormat, Float32Array<ArrayBuffer>>();

@@ -31,5 +31,5 @@ export {
 } from "./floats.ts";
 export { bnbFloat4, type CodebookOptions, defineCodebook, iq4nlLevels } from "./codebook.ts";
 export { nf2, nf3, nf4, normalFloatLevels } from "./normal_float.ts";
-export { decodeArray, encodeArray, levelsOf } from "./encode_array.ts";
+export { createEncoder, decodeArray, encodeArray, levelsOf } from "./encode_array.ts";
 export { pack, type PackingOrder, type PackOptions, signExtend, unpack } from "./pack.ts";
