@@ -93,8 +93,10 @@ export class WebGpuBackend implements Backend {
   write(buffer: DeviceBuffer, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
     this.#check(`write ${data.byteLength} bytes`);
     checkRange("write", buffer, byteOffset, data.byteLength);
+    const { gpu } = this.#own(buffer);
+    if (data.byteLength === 0) return; // Deno 2.9.6 dies of an empty write
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.#queue.write(this.#own(buffer).gpu, byteOffset, padded(bytes));
+    this.#queue.write(gpu, byteOffset, padded(bytes));
   }
 
   async read(buffer: DeviceBuffer, options: ReadOptions = {}): Promise<ArrayBuffer> {

@@ -50,6 +50,8 @@ export interface KernelVariant<Spec extends KernelSpec = KernelSpec> {
   readonly name: string;
   /** Whether this variant computes this spec on such a device. */
   supports(spec: Spec, capabilities: WebGpuCapabilities): boolean;
+  /** Whether it is the one to take when nothing was measured; true when left out. Only asked if it supports the spec. */
+  suits?(spec: Spec, capabilities: WebGpuCapabilities): boolean;
   /** Writes the program. */
   generate(spec: Spec, capabilities: WebGpuCapabilities): KernelProgram;
 }

@@ -1,14 +1,42 @@
-// Which variants compute which op. The first variant that supports a spec is the default choice, so faster and
-// pickier variants stand before those that run everywhere.
+// Which variants compute which op. The first variant that supports and suits a spec is the default choice, so faster
+// and pickier variants stand before those that run everywhere.
 import type { KernelSpec, OpName } from "../specs.ts";
-import { addVariant } from "./add.ts";
+import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
+import { codebookLinearVariants } from "./codebook_linear.ts";
+import { columnAbsmaxVariants } from "./column_absmax.ts";
+import { denseLinearVariants } from "./dense_linear.ts";
+import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
+import { gramVariants } from "./gram.ts";
+import { integerMatmulVariants } from "./integer_matmul.ts";
+import { layerNormVariants, rmsNormVariants } from "./norms.ts";
 import type { KernelVariant } from "./program.ts";
+import { quantizeActivationsVariants } from "./quantize_activations.ts";
+import { quikLinearVariants } from "./quik_linear.ts";
+import { ropeVariants } from "./rope.ts";
+import { gatherRowsVariants, scatterRowsVariants } from "./rows.ts";
+import { tokenNllVariants } from "./token_nll.ts";
 
 type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<KernelSpec, { op: Op }>>[] };
 
 const VARIANTS: VariantTable = {
-  add: [addVariant],
+  dense_linear: denseLinearVariants,
+  quantize_activations: quantizeActivationsVariants,
+  integer_matmul: integerMatmulVariants,
+  quik_linear: quikLinearVariants,
+  gather_rows: gatherRowsVariants,
+  scatter_rows: scatterRowsVariants,
+  rms_norm: rmsNormVariants,
+  layer_norm: layerNormVariants,
+  rope: ropeVariants,
+  attention: attentionVariants,
+  activation: activationVariants,
+  gated_activation: gatedActivationVariants,
+  add: addVariants,
+  token_nll: tokenNllVariants,
+  gram: gramVariants,
+  column_absmax: columnAbsmaxVariants,
+  codebook_linear: codebookLinearVariants,
 };
 
 /**
@@ -19,6 +47,8 @@ const VARIANTS: VariantTable = {
  * @returns The variants; empty when there is none.
  */
 export function variantsFor(spec: KernelSpec, capabilities: WebGpuCapabilities): readonly KernelVariant[] {
-  const variants: readonly KernelVariant[] = VARIANTS[spec.op] ?? [];
-  return variants.filter((variant) => variant.supports(spec, capabilities));
+  const all: readonly KernelVariant[] = VARIANTS[spec.op] ?? [];
+  const variants = all.filter((variant) => variant.supports(spec, capabilities));
+  const suits = variants.map((variant) => variant.suits?.(spec, capabilities) ?? true);
+  return [...variants.filter((_, i) => suits[i]), ...variants.filter((_, i) => !suits[i])];
 }

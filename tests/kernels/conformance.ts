@@ -48,7 +48,12 @@ export function runConformance(
   }
 }
 
-async function checkCase(backend: Backend, testCase: Case, options: ConformanceOptions): Promise<void> {
+/** Runs one case on a backend and on the reference, and compares. */
+export async function checkCase(
+  backend: Backend,
+  testCase: Case,
+  options: ConformanceOptions = {},
+): Promise<void> {
   const { spec } = testCase;
   const skip = options.skip?.find((skip) => skip.matches(spec));
   assertEquals(backend.supports(spec), skip === undefined, `supports(${specKey(spec)})`);

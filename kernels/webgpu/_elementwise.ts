@@ -1,0 +1,49 @@
+// Ops that compute each element of the result from the same element of the inputs.
+import {
+  definePass,
+  input,
+  type KernelProgram,
+  LINEAR_WORKGROUP,
+  linearWorkgroups,
+  output,
+} from "./program.ts";
+
+/** An element-wise op. */
+export interface Elementwise {
+  /** Number of elements. */
+  readonly count: number;
+  /** Names of the inputs in WGSL. */
+  readonly inputs: readonly string[];
+  /** WGSL expression of the result; inputs are read as `name[i]`, one element or four. */
+  readonly expression: string;
+  /** WGSL functions that the expression calls, given the type of what `name[i]` is. */
+  readonly functions?: (type: string) => string;
+}
+
+/** Writes the program, four elements per invocation where the count allows it. */
+export function elementwiseProgram({ count, inputs, expression, functions }: Elementwise): KernelProgram {
+  const lanes = count % 4 === 0 ? 4 : 1;
+  const element = lanes === 4 ? "vec4<f32>" : "f32";
+  const type = `array<${element}>`;
+  const items = count / lanes;
+  return {
+    passes: [definePass({
+      bindings: [...inputs.map((name, i) => input(i, name, type)), output(0, "y", type)],
+      uniforms: { items },
+      workgroups: linearWorkgroups(Math.ceil(items / 256)),
+      body: `
+${functions?.(element) ?? ""}
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = ${LINEAR_WORKGROUP} * 256u + local;
+  if (i < uniforms.items) {
+    y[i] = ${expression};
+  }
+}`,
+    })],
+  };
+}

@@ -1,0 +1,20 @@
+// The tile shapes that every tiled op offers, and which of them suits a result of given size.
+import type { WebGpuCapabilities } from "./capabilities.ts";
+import { tileBytes, type TileShape } from "./_tile.ts";
+
+/** Tile shapes by variant name, the preferred first. */
+export const TILE_SHAPES: readonly (readonly [name: string, shape: TileShape])[] = [
+  ["tiled_128x128", { rows: 128, columns: 128, depth: 4 }],
+  ["tiled_64x64", { rows: 64, columns: 64, depth: 4 }],
+];
+
+/** Whether a tiled shader of this shape, with `extraBytes` more workgroup memory, fits the device. */
+export function tileFits(shape: TileShape, capabilities: WebGpuCapabilities, extraBytes = 0): boolean {
+  return tileBytes(shape) + extraBytes <= capabilities.limits.maxComputeWorkgroupStorageSize;
+}
+
+/** Whether a result gives large enough work to this tile: large tiles only pay where they leave no processor idle. */
+export function tileSuits(shape: TileShape, rows: number, columns: number): boolean {
+  const tiles = Math.ceil(rows / shape.rows) * Math.ceil(columns / shape.columns);
+  return shape.rows <= 64 || (rows > shape.rows / 2 && tiles >= 128);
+}

@@ -1,0 +1,13 @@
+// The WebGPU backend against the reference: every op by the variant it chooses, then every other variant.
+import { createWebGpuBackend } from "../../kernels/mod.ts";
+import { gpu } from "./_gpu.ts";
+import { checkVariants } from "./_variants.ts";
+import { runConformance } from "./conformance.ts";
+
+runConformance(`webgpu${gpu.reason}`, () => createWebGpuBackend(), { ignore: gpu.ignore });
+
+Deno.test({
+  name: `webgpu conforms to the reference: other variants${gpu.reason}`,
+  ignore: gpu.ignore,
+  fn: (test) => checkVariants(test, createWebGpuBackend, { casesPerVariant: 3 }),
+});
