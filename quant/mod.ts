@@ -4,9 +4,10 @@
  *
  * @module
  */
-
+export * from "./absmax_quantizer.ts";
 export * from "./activations.ts";
 export * from "./adam.ts";
+export * from "./cayley.ts";
 export * from "./cholesky.ts";
 export * from "./clip_rule.ts";
 export * from "./double_quantize.ts";
@@ -43,6 +44,7 @@ export * from "./recipe.ts";
 export * from "./rotate_model.ts";
 export * from "./rotation.ts";
 export * from "./rounders.ts";
+export * from "./spinquant.ts";
 export * from "./step_quantizer.ts";
 export * from "./svd.ts";
 export * from "./svdquant.ts";
