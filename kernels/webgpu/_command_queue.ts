@@ -67,11 +67,12 @@ export class CommandQueue {
     if (this.#encoder === undefined) return;
     this.#pass?.end();
     const encoder = this.#encoder;
-    this.#lastLabels = this.#labels;
+    const labels = this.#labels;
+    if (labels.length > 0) this.#lastLabels = labels;
     this.#encoder = undefined;
     this.#pass = undefined;
     this.#labels = [];
-    const label = this.#lastLabels.length === 0 ? "copy a buffer" : `run ${summarize(this.#lastLabels)}`;
+    const label = labels.length === 0 ? "copy a buffer" : `run ${summarize(labels)}`;
     this.watch(label, () => this.#device.queue.submit([encoder.finish()]));
   }
 
@@ -146,20 +147,21 @@ export class CommandQueue {
     this.#staging = undefined;
   }
 
+  /** Waits for device work. When the device is lost, the work ends too, by and by; an implementation that forgets it
+   * must not make the caller wait for ever. */
   async #orLost(work: Promise<unknown>, labels: readonly string[]): Promise<void> {
     let failure: unknown;
-    const guarded = work.catch((error) => {
+    const settled = work.catch((error) => {
       failure = error;
     });
-    await Promise.race([guarded, this.#loss]);
-    const after = labels.length === 0 ? "finish device work" : `finish ${summarize(labels)}`;
-    // A loss rejects the work too, in either order; give the loss a turn to arrive.
-    if (failure !== undefined) await Promise.race([this.#loss, new Promise((done) => setTimeout(done, 0))]);
-    this.checkAlive(after);
-    if (failure !== undefined) {
-      await this.settle();
-      throw new Error(`Cannot ${after}: ${failure}`, { cause: failure });
-    }
+    await Promise.race([settled, this.#loss]);
+    const label = labels.length === 0 ? "finish device work" : `finish ${summarize(labels)}`;
+    if (this.#lost === undefined && failure === undefined) return;
+    // Whichever of loss and failure came first, the other may be about to.
+    await within(200, this.#lost === undefined ? this.#loss : settled);
+    this.checkAlive(label);
+    await this.settle();
+    throw new Error(`Cannot ${label}: ${failure}`, { cause: failure });
   }
 
   #takeStaging(size: number): Staging {
@@ -176,6 +178,13 @@ export class CommandQueue {
     this.#staging?.buffer.destroy();
     this.#staging = staging;
   }
+}
+
+/** Waits for a promise, but no longer than some milliseconds. */
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([promise, new Promise((done) => timer = setTimeout(done, milliseconds))]);
+  clearTimeout(timer);
 }
 
 /** At most four labels, the last ones: an error message, not a log. */
