@@ -1,5 +1,5 @@
 // Stored elements as float32.
-import { bfloat16, decodeArray, float16 } from "../formats/mod.ts";
+import { bfloat16, decodeArray, float16, float8E4M3, float8E5M2, float8E8M0 } from "../formats/mod.ts";
 import type { TensorType } from "./tensor.ts";
 
 /** Converts raw little-endian bytes, which begin at offset 0 of their buffer, to float32. */
@@ -15,9 +15,11 @@ export function toFloat32(bytes: Uint8Array<ArrayBuffer>, type: TensorType): Flo
     case "BF16":
       return decodeArray(bfloat16, new Uint16Array(buffer));
     case "F8_E4M3":
+      return decodeArray(float8E4M3, bytes);
     case "F8_E5M2":
+      return decodeArray(float8E5M2, bytes);
     case "F8_E8M0":
-      throw new TypeError(`Cannot convert ${type} to float32 without a scale: read its bytes`);
+      return decodeArray(float8E8M0, bytes);
     case "I8":
       return Float32Array.from(new Int8Array(buffer));
     case "I16":

@@ -66,9 +66,9 @@ export interface TensorReader extends AsyncDisposable {
    */
   readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Reads a tensor as float32. Integers beyond 2^24 and float64 are rounded.
+   * Reads a tensor as float32, whatever its type. Integers beyond 2^24 and float64 are rounded. A scale that another
+   * tensor holds, as beside 8-bit floats, is not applied.
    *
-   * @throws {TypeError} If it is of an 8-bit float type, whose values need a scale kept elsewhere.
    * @throws {RangeError} If there is no tensor of this name.
    */
   readFloat32(name: string): Promise<Float32Array<ArrayBuffer>>;

@@ -2,9 +2,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { encodeSafetensors, memorySource, openSafetensors, type TensorType } from "../../io/mod.ts";
 
-/** The types that mean a number by themselves; an 8-bit float needs a scale beside it. */
-type FloatableType = Exclude<TensorType, `F8_${string}`>;
-
 /** A file with this header and so many data bytes; `length` overrides the header length that it claims. */
 function fileOf(
   header: string | Uint8Array,
@@ -35,7 +32,7 @@ Deno.test("openSafetensors() reads a file written out byte by byte", async () =>
 });
 
 Deno.test("encodeSafetensors() writes every type so that it reads back as float32", async () => {
-  const data: Record<FloatableType, ArrayBufferView<ArrayBuffer>> = {
+  const data: Record<TensorType, ArrayBufferView<ArrayBuffer>> = {
     BOOL: Uint8Array.of(1, 0),
     U8: Uint8Array.of(1, 200),
     I8: Int8Array.of(1, -128),
@@ -49,8 +46,11 @@ Deno.test("encodeSafetensors() writes every type so that it reads back as float3
     BF16: Uint16Array.of(0x3f80, 0xc020),
     F32: Float32Array.of(1, -2.5),
     F64: Float64Array.of(1, -2.5),
+    F8_E4M3: Uint8Array.of(0x38, 0x7e),
+    F8_E5M2: Uint8Array.of(0x3c, 0x7b),
+    F8_E8M0: Uint8Array.of(127, 130),
   };
-  const second: Record<FloatableType, number> = {
+  const second: Record<TensorType, number> = {
     BOOL: 0,
     U8: 200,
     I8: -128,
@@ -64,8 +64,11 @@ Deno.test("encodeSafetensors() writes every type so that it reads back as float3
     BF16: -2.5,
     F32: -2.5,
     F64: -2.5,
+    F8_E4M3: 448,
+    F8_E5M2: 57344,
+    F8_E8M0: 8,
   };
-  const types = Object.keys(data) as FloatableType[];
+  const types = Object.keys(data) as TensorType[];
   const file = await encodeSafetensors(
     types.map((type) => ({ name: type, type, shape: [2], data: data[type] })),
   );

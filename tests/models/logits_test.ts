@@ -4,9 +4,18 @@ import { createReferenceBackend } from "../../kernels/mod.ts";
 import { loadModel, ModelCache } from "../../models/mod.ts";
 import { DEMO, GOLDEN, maxDifference, readReference } from "./_fixtures.ts";
 
-const MODELS = ["llama-gqa", "llama-tied-bias", "mistral", "qwen2", "qwen3", "opt", "falcon", "gpt2"];
+/** Folders of tiny models: the common architectures, and their variants. */
+const FOLDERS = [GOLDEN, "tests/fixtures/models"];
 
-for (const directory of [...MODELS.map((model) => `${GOLDEN}/${model}`), DEMO]) {
+const MODELS = FOLDERS.flatMap((folder) =>
+  Array.from(Deno.readDirSync(folder)).filter((entry) => entry.isDirectory).map(({ name }) =>
+    `${folder}/${name}`
+  )
+);
+
+Deno.test("every golden model is tried", () => assertEquals(MODELS.length, 16));
+
+for (const directory of [...MODELS, DEMO]) {
   Deno.test(`forward() of ${directory} gives the logits of Transformers`, async () => {
     using backend = createReferenceBackend();
     using model = await loadModel(directory, { backend });
