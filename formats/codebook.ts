@@ -8,12 +8,13 @@ export interface CodebookOptions {
   /** The value of each code, 2 to 256 finite numbers in any order. */
   readonly levels: ArrayLike<number>;
   /**
-   * Which of two levels takes a value right between them: the one with the even code, or the lower level (bitsandbytes,
-   * ggml). Where both codes are even or both odd, the lower level.
+   * Which of two levels takes a value right between them: the one with the even code (the lower level where both codes
+   * are even or both odd), the lower level (bitsandbytes) or the upper one (ggml). "Right between" is the midpoint
+   * rounded to float32, as those two compute it.
    *
    * @default {"even"}
    */
-  readonly ties?: "even" | "lower";
+  readonly ties?: "even" | "lower" | "upper";
 }
 
 /**
@@ -79,14 +80,15 @@ interface SortedLevels {
   readonly upperAtTie: Uint8Array<ArrayBuffer>;
 }
 
-function sortLevels(levels: Float64Array<ArrayBuffer>, ties: "even" | "lower"): SortedLevels {
+function sortLevels(levels: Float64Array<ArrayBuffer>, ties: "even" | "lower" | "upper"): SortedLevels {
   const order = Array.from(levels, (_, code) => code).sort((a, b) => levels[a] - levels[b] || a - b);
   const codes = Uint8Array.from(order.filter((code, i) => i === 0 || levels[code] !== levels[order[i - 1]]));
   const bounds = new Float64Array(codes.length - 1);
   const upperAtTie = new Uint8Array(codes.length - 1);
   for (let i = 0; i < bounds.length; i++) {
-    bounds[i] = (levels[codes[i]] + levels[codes[i + 1]]) / 2;
-    upperAtTie[i] = ties === "even" && codes[i] % 2 === 1 && codes[i + 1] % 2 === 0 ? 1 : 0;
+    bounds[i] = Math.fround(Math.fround(levels[codes[i]] + levels[codes[i + 1]]) / 2);
+    const isUpperEven = codes[i] % 2 === 1 && codes[i + 1] % 2 === 0;
+    upperAtTie[i] = ties === "upper" || (ties === "even" && isUpperEven) ? 1 : 0;
   }
   return { codes, bounds, upperAtTie };
 }
@@ -110,5 +112,5 @@ function bnbFloat4Levels(): Float32Array<ArrayBuffer> {
 export const iq4nlLevels: ByteFormat = defineCodebook({
   name: "iq4nlLevels",
   levels: [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
-  ties: "lower",
+  ties: "upper",
 });
