@@ -176,16 +176,18 @@ function packCodes(
 ): [number, number] {
   const { rows, inner, activationBits } = spec;
   const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
-  const units = Math.ceil(rows / TILE_ROWS);
-  const panels = context.temporary(units * steps * ROW_STEP);
-  const rowSums = context.temporary(units * TILE_ROWS * 4);
+  // A single token is not padded to a tile: its kernel reads the weight where it lies.
+  const width = rows === 1 ? 1 : TILE_ROWS;
+  const units = Math.ceil(rows / width);
+  const panels = context.temporary(units * width * steps * 16);
+  const rowSums = context.temporary(units * width * 4);
   context.run("pack_codes", { units, cost: 3 * inner }, [
     codes,
     rows,
     inner,
     activationBits,
     mode,
-    TILE_ROWS,
+    width,
     panels,
     rowSums,
   ]);

@@ -116,12 +116,9 @@ export function attention(context: Context, spec: AttentionSpec, inputs: Region[
   const earliest = indices.reduce((lowest, position) => Math.min(lowest, position), last);
   const start = window > 0 ? Math.max(0, earliest - window + 1) : 0;
   const count = last + 1 - start;
-  const panelBytes = kvHeads * Math.ceil(count / 4) * Math.ceil(headSize / 4) * 64;
-  const keyPanels = context.temporary(panelBytes);
-  const valuePanels = context.temporary(panelBytes);
+  const panels = context.temporary(context.exports.attention_panels(count, kvHeads, headSize));
   const packing = { units: kvHeads * Math.ceil(count / 64), cost: 64 * headSize * 4 };
-  const shape = [kvHeads, headSize];
-  context.run("attention_pack", packing, [keys, values, keyPanels, valuePanels, start, count, ...shape]);
+  context.run("attention_pack", packing, [keys, values, panels, start, count, kvHeads, headSize]);
   const work = {
     units: heads * Math.ceil(rows / 3),
     cost: 6 * count * headSize,
@@ -129,8 +126,7 @@ export function attention(context: Context, spec: AttentionSpec, inputs: Region[
   };
   context.run("attention", work, [
     q,
-    keyPanels,
-    valuePanels,
+    panels,
     positions,
     outputs[0].address,
     rows,

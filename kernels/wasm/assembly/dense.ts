@@ -2,7 +2,7 @@
 import { codebookRow, CodebookWeight } from "./codebook";
 import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32 } from "./micro";
 import { packRow, packTile, packTransposed, packZeros } from "./panels";
-import { CODEBOOK, FLOAT16, FLOAT32, load4, loadTail, madd, storeLanes, sumf, sums4f, typeBytes } from "./simd";
+import { BFLOAT16, CODEBOOK, FLOAT16, FLOAT32, load4, loadTail, madd, storeLanes, sumf, sums4f, typeBytes } from "./simd";
 
 /** Reduction steps of 4 per block: a column tile of 16 KiB stays in the first-level cache. */
 const BLOCK_INNER: i32 = 1024;
@@ -102,10 +102,20 @@ export function dense_row(
       }
     } else if (type == FLOAT32) sums = dotRows(x, weight, column, columns, inner, FLOAT32);
     else if (type == FLOAT16) sums = dotRows(x, weight, column, columns, inner, FLOAT16);
-    else sums = dotRows(x, weight, column, columns, inner, 2);
+    else sums = dotRows(x, weight, column, columns, inner, BFLOAT16);
     if (bias) sums = f32x4.add(sums, loadTail(bias + 4 * column, valid, FLOAT32));
     storeLanes(y + 4 * column, sums, valid);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function madd4(v0: v128, v1: v128, v2: v128, v3: v128, w: usize, sum: v128, type: i32): v128 {
+  const step = 4 * typeBytes(type);
+  sum = madd(v0, load4(w, type), sum);
+  sum = madd(v1, load4(w + step, type), sum);
+  sum = madd(v2, load4(w + 2 * step, type), sum);
+  return madd(v3, load4(w + 3 * step, type), sum);
 }
 
 // @ts-ignore: decorator
@@ -118,7 +128,20 @@ function dotRows(x: usize, weight: usize, column: i32, columns: i32, inner: i32,
   let w2 = weight + min(column + 2, last) * inner * size;
   let w3 = weight + min(column + 3, last) * inner * size;
   let c0 = f32x4.splat(0), c1 = f32x4.splat(0), c2 = f32x4.splat(0), c3 = f32x4.splat(0);
-  for (let k = 0; k + 4 <= inner; k += 4) {
+  let k = 0;
+  for (; k + 16 <= inner; k += 16) {
+    const v0 = v128.load(x), v1 = v128.load(x, 16), v2 = v128.load(x, 32), v3 = v128.load(x, 48);
+    c0 = madd4(v0, v1, v2, v3, w0, c0, type);
+    c1 = madd4(v0, v1, v2, v3, w1, c1, type);
+    c2 = madd4(v0, v1, v2, v3, w2, c2, type);
+    c3 = madd4(v0, v1, v2, v3, w3, c3, type);
+    x += 64;
+    w0 += 16 * size;
+    w1 += 16 * size;
+    w2 += 16 * size;
+    w3 += 16 * size;
+  }
+  for (; k + 4 <= inner; k += 4) {
     const v = v128.load(x);
     c0 = madd(v, load4(w0, type), c0);
     c1 = madd(v, load4(w1, type), c1);

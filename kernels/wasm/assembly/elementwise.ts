@@ -19,7 +19,7 @@ function gelu1(x: f32): f32 {
 
 function apply(x: v128, kind: i32): v128 {
   if (kind == SILU) return f32x4.mul(x, sigmoid(x));
-  if (kind == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (kind == RELU) return f32x4.pmax(x, f32x4.splat(0));
   if (kind == GELU) {
     let y = f32x4.splat(gelu1(f32x4.extract_lane(x, 0)));
     y = f32x4.replace_lane(y, 1, gelu1(f32x4.extract_lane(x, 1)));

@@ -1,6 +1,6 @@
 // Everything the host calls. A kernel takes the units `begin..end` of its work, a scratch area of its own, and its
 // arguments, so that any number of threads can share one call.
-export { attention, attention_pack, attention_scratch } from "./attention";
+export { attention, attention_pack, attention_panels, attention_scratch } from "./attention";
 export { dense_linear, dense_row, dense_scratch, gram_upper, mirror_upper, pack_transposed_rows } from "./dense";
 export { activation, add, gated_activation } from "./elementwise";
 export { pack_rows } from "./panels";

@@ -85,3 +85,46 @@ export function tileI32(a: usize, w: usize, steps: i32, passes: i32, tile: usize
   v128.store(tile, sums4i(c10, c11, c12, c13), 16);
   v128.store(tile, sums4i(c20, c21, c22, c23), 32);
 }
+
+/**
+ * `scores[4][3][4]` = 3 rows by 16 columns in float32, for short reductions: rows are broadcast from a panel of 3 floats
+ * per step and columns lie 16 to a step, so that nothing is summed across at the end.
+ */
+export function tileWide(a: usize, w: usize, steps: i32, tile: usize): void {
+  let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
+  let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
+  let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c22 = f32x4.splat(0), c23 = f32x4.splat(0);
+  for (let i = 0; i < steps; i++) {
+    const a0 = v128.load32_splat(a), a1 = v128.load32_splat(a, 4), a2 = v128.load32_splat(a, 8);
+    const w0 = v128.load(w);
+    c00 = madd(a0, w0, c00);
+    c10 = madd(a1, w0, c10);
+    c20 = madd(a2, w0, c20);
+    const w1 = v128.load(w, 16);
+    c01 = madd(a0, w1, c01);
+    c11 = madd(a1, w1, c11);
+    c21 = madd(a2, w1, c21);
+    const w2 = v128.load(w, 32);
+    c02 = madd(a0, w2, c02);
+    c12 = madd(a1, w2, c12);
+    c22 = madd(a2, w2, c22);
+    const w3 = v128.load(w, 48);
+    c03 = madd(a0, w3, c03);
+    c13 = madd(a1, w3, c13);
+    c23 = madd(a2, w3, c23);
+    a += 4 * MR;
+    w += 64;
+  }
+  v128.store(tile, c00);
+  v128.store(tile, c10, 16);
+  v128.store(tile, c20, 32);
+  v128.store(tile, c01, 48);
+  v128.store(tile, c11, 64);
+  v128.store(tile, c21, 80);
+  v128.store(tile, c02, 96);
+  v128.store(tile, c12, 112);
+  v128.store(tile, c22, 128);
+  v128.store(tile, c03, 144);
+  v128.store(tile, c13, 160);
+  v128.store(tile, c23, 176);
+}

@@ -1,12 +1,12 @@
 // Packing float matrices into the panels that `micro.ts` reads, with conversion of the storage type on the way.
 import { MR, ROW_STEP } from "./micro";
-import { FLOAT32, load4, loadTail, typeBytes } from "./simd";
+import { BFLOAT16, FLOAT16, FLOAT32, load4, loadTail, typeBytes } from "./simd";
 
 /** Writes one row into a panel: 16 bytes every `step` bytes, zeros to the end of the last vector. */
 export function packRow(dst: usize, src: usize, count: i32, step: i32, type: i32): void {
   if (type == FLOAT32) packRowOf(dst, src, count, step, FLOAT32);
-  else if (type == 1) packRowOf(dst, src, count, step, 1);
-  else packRowOf(dst, src, count, step, 2);
+  else if (type == FLOAT16) packRowOf(dst, src, count, step, FLOAT16);
+  else packRowOf(dst, src, count, step, BFLOAT16);
 }
 
 // @ts-ignore: decorator
@@ -29,12 +29,48 @@ export function packZeros(dst: usize, count: i32, step: i32): void {
   }
 }
 
+/** Packs four whole rows side by side: four streams hide the latency of memory, one would not. */
+// @ts-ignore: decorator
+@inline
+function packFour(dst: usize, src: usize, stride: usize, count: i32, type: i32): void {
+  const size = typeBytes(type);
+  let s0 = src, s1 = src + stride, s2 = src + 2 * stride, s3 = src + 3 * stride;
+  let k = 0;
+  for (; k + 8 <= count; k += 8) {
+    v128.store(dst, load4(s0, type));
+    v128.store(dst, load4(s0 + 4 * size, type), 64);
+    v128.store(dst, load4(s1, type), 16);
+    v128.store(dst, load4(s1 + 4 * size, type), 80);
+    v128.store(dst, load4(s2, type), 32);
+    v128.store(dst, load4(s2 + 4 * size, type), 96);
+    v128.store(dst, load4(s3, type), 48);
+    v128.store(dst, load4(s3 + 4 * size, type), 112);
+    dst += 128;
+    s0 += 8 * size;
+    s1 += 8 * size;
+    s2 += 8 * size;
+    s3 += 8 * size;
+  }
+  if (k < count) {
+    packRowOf(dst, s0, count - k, 64, type);
+    packRowOf(dst + 16, s1, count - k, 64, type);
+    packRowOf(dst + 32, s2, count - k, 64, type);
+    packRowOf(dst + 48, s3, count - k, 64, type);
+  }
+}
+
 /**
  * Packs `width` rows of `count` values, `stride` bytes apart, into one panel; rows from `rows` on are zeros.
  */
 export function packTile(
   dst: usize, src: usize, stride: usize, rows: i32, width: i32, count: i32, type: i32,
 ): void {
+  if (width == 4 && rows >= 4) {
+    if (type == FLOAT32) packFour(dst, src, stride, count, FLOAT32);
+    else if (type == FLOAT16) packFour(dst, src, stride, count, FLOAT16);
+    else packFour(dst, src, stride, count, BFLOAT16);
+    return;
+  }
   for (let r = 0; r < width; r++) {
     if (r < rows) packRow(dst + 16 * r, src + stride * r, count, 16 * width, type);
     else packZeros(dst + 16 * r, count, 16 * width);

@@ -30,8 +30,8 @@ export function quantize_activations(
     let high = f32x4.splat(-Infinity);
     for (let i = 0; i < padded; i += 4) {
       const v = v128.load(scratch + 4 * i);
-      low = f32x4.min(low, v);
-      high = f32x4.max(high, v);
+      low = f32x4.pmin(low, v);
+      high = f32x4.pmax(high, v);
     }
     const zero: f32 = base ? -maxf(f32x4.neg(low)) : 0;
     const range: f32 = base ? maxf(high) - zero : 0;
@@ -59,7 +59,7 @@ function gatherRow(dst: usize, src: usize, columns: usize, count: i32): i32 {
 @inline
 function levels(src: usize, scale: v128, zero: v128, top: v128): v128 {
   const level = f32x4.nearest(f32x4.div(f32x4.sub(v128.load(src), zero), scale));
-  return i32x4.trunc_sat_f32x4_s(f32x4.max(f32x4.min(level, top), f32x4.splat(0)));
+  return i32x4.trunc_sat_f32x4_s(f32x4.pmax(f32x4.pmin(level, top), f32x4.splat(0)));
 }
 
 /** Levels of sixteen values as bytes. */

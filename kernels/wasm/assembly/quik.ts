@@ -74,33 +74,62 @@ function sum16(v: v128): v128 {
   return i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(v));
 }
 
-/** Packs four columns of weight codes as unsigned bytes. */
+/** Packs four columns of weight codes as unsigned bytes, side by side: four streams hide the latency of memory. */
 function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride: usize, steps: i32, weightMode: i32): void {
+  const last = columns - 1;
+  let w0 = weight + stride * column;
+  let w1 = weight + stride * min(column + 1, last);
+  let w2 = weight + stride * min(column + 2, last);
+  let w3 = weight + stride * min(column + 3, last);
   const passBytes = steps * COLUMN_STEP;
-  for (let c = 0; c < NR; c++) {
-    let to = dst + 16 * c;
-    let from = weight + stride * min(column + c, columns - 1);
+  const each = weightMode == WEIGHT4 ? 2 : 1;
+  for (let i = 0; i < steps; i += each) {
     if (weightMode == WEIGHT4) {
-      for (let i = 0; i < steps; i += 2) {
-        const pair = v128.xor(v128.load(from), i8x16.splat(<i8> 0x88));
-        v128.store(to, v128.and(pair, i8x16.splat(15)));
-        v128.store(to, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), COLUMN_STEP);
-        from += 16;
-        to += 2 * COLUMN_STEP;
-      }
+      unpackNibbles(dst, v128.load(w0));
+      unpackNibbles(dst + 16, v128.load(w1));
+      unpackNibbles(dst + 32, v128.load(w2));
+      unpackNibbles(dst + 48, v128.load(w3));
+    } else if (weightMode == WEIGHT8) {
+      v128.store(dst, flipped(w0));
+      v128.store(dst, flipped(w1), 16);
+      v128.store(dst, flipped(w2), 32);
+      v128.store(dst, flipped(w3), 48);
     } else {
-      for (let i = 0; i < steps; i++) {
-        const bytes = v128.xor(v128.load(from), i8x16.splat(<i8> 0x80));
-        if (weightMode == WEIGHT8) v128.store(to, bytes);
-        else {
-          v128.store(to, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)));
-          v128.store(to + passBytes, v128.and(bytes, i8x16.splat(1)));
-        }
-        from += 16;
-        to += COLUMN_STEP;
-      }
+      splitBytes(dst, passBytes, flipped(w0));
+      splitBytes(dst + 16, passBytes, flipped(w1));
+      splitBytes(dst + 32, passBytes, flipped(w2));
+      splitBytes(dst + 48, passBytes, flipped(w3));
     }
+    w0 += 16;
+    w1 += 16;
+    w2 += 16;
+    w3 += 16;
+    dst += each * COLUMN_STEP;
   }
+}
+
+/** Sixteen 8-bit codes as code + 128. */
+// @ts-ignore: decorator
+@inline
+function flipped(src: usize): v128 {
+  return v128.xor(v128.load(src), i8x16.splat(<i8> 0x80));
+}
+
+/** 32 codes as code + 8: the even ones in this step, the odd ones in the next. */
+// @ts-ignore: decorator
+@inline
+function unpackNibbles(dst: usize, codes: v128): void {
+  const pair = v128.xor(codes, i8x16.splat(<i8> 0x88));
+  v128.store(dst, v128.and(pair, i8x16.splat(15)));
+  v128.store(dst, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), COLUMN_STEP);
+}
+
+/** The upper seven bits in the first pass, the lowest bit in the second. */
+// @ts-ignore: decorator
+@inline
+function splitBytes(dst: usize, passBytes: usize, bytes: v128): void {
+  v128.store(dst, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)));
+  v128.store(dst + passBytes, v128.and(bytes, i8x16.splat(1)));
 }
 
 // @ts-ignore: decorator
@@ -126,20 +155,86 @@ export function quik_scratch(inner: i32, outliers: i32, weightMode: i32): i32 {
   return 128 + stepsOf(inner, weightMode) * COLUMN_STEP * passesOf(weightMode) + ((outliers + 3) >> 2) * COLUMN_STEP;
 }
 
+/**
+ * Four int32 sums of one row of activation codes (packed with a width of 1) and four columns of weight codes, read where
+ * they lie: for a single token, packing would cost more than the product.
+ */
+function rowSums4(a: usize, weight: usize, column: i32, columns: i32, stride: usize, steps: i32, weightMode: i32): v128 {
+  const last = columns - 1;
+  let w0 = weight + stride * column;
+  let w1 = weight + stride * min(column + 1, last);
+  let w2 = weight + stride * min(column + 2, last);
+  let w3 = weight + stride * min(column + 3, last);
+  let c0 = i32x4.splat(0), c1 = i32x4.splat(0), c2 = i32x4.splat(0), c3 = i32x4.splat(0);
+  const each = weightMode == WEIGHT4 ? 2 : 1;
+  for (let i = 0; i < steps; i += each) {
+    const a0 = v128.load(a);
+    if (weightMode == WEIGHT4) {
+      const a1 = v128.load(a, 16);
+      c0 = dotNibbles(a0, a1, v128.load(w0), c0);
+      c1 = dotNibbles(a0, a1, v128.load(w1), c1);
+      c2 = dotNibbles(a0, a1, v128.load(w2), c2);
+      c3 = dotNibbles(a0, a1, v128.load(w3), c3);
+    } else if (weightMode == WEIGHT8) {
+      c0 = dot(a0, flipped(w0), c0);
+      c1 = dot(a0, flipped(w1), c1);
+      c2 = dot(a0, flipped(w2), c2);
+      c3 = dot(a0, flipped(w3), c3);
+    } else {
+      c0 = dotSplit(a0, flipped(w0), c0);
+      c1 = dotSplit(a0, flipped(w1), c1);
+      c2 = dotSplit(a0, flipped(w2), c2);
+      c3 = dotSplit(a0, flipped(w3), c3);
+    }
+    a += 16 * each;
+    w0 += 16;
+    w1 += 16;
+    w2 += 16;
+    w3 += 16;
+  }
+  return sums4i(c0, c1, c2, c3);
+}
+
+// @ts-ignore: decorator
+@inline
+function dotNibbles(even: v128, odd: v128, codes: v128, sum: v128): v128 {
+  const pair = v128.xor(codes, i8x16.splat(<i8> 0x88));
+  sum = dot(even, v128.and(pair, i8x16.splat(15)), sum);
+  return dot(odd, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), sum);
+}
+
+// @ts-ignore: decorator
+@inline
+function dotSplit(a: v128, bytes: v128, sum: v128): v128 {
+  const upper = dot(a, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)), i32x4.splat(0));
+  return dot(a, v128.and(bytes, i8x16.splat(1)), i32x4.add(sum, i32x4.shl(upper, 1)));
+}
+
+/** A column tile of sums for the rows `row..row + 3`; with one row in all, straight from the weight. */
+// @ts-ignore: decorator
+@inline
+function tileOfSums(
+  panels: usize, packed: usize, weight: usize, row: i32, rows: i32, column: i32, columns: i32,
+  stride: usize, steps: i32, weightMode: i32, tile: usize,
+): void {
+  if (rows > 1) tileI32(panels + 16 * row * steps, packed, steps, passesOf(weightMode), tile);
+  else if (weightMode == WEIGHT4) v128.store(tile, rowSums4(panels, weight, column, columns, stride, steps, WEIGHT4));
+  else v128.store(tile, rowSums4(panels, weight, column, columns, stride, steps, weightMode));
+}
+
 /** Exact int32 sums of the column tiles `begin..end`. */
 export function integer_matmul(
   begin: i32, end: i32, scratch: usize,
   panels: usize, rowSums: usize, weight: usize, y: usize, rows: i32, columns: i32, inner: i32, weightMode: i32,
 ): void {
   const steps = stepsOf(inner, weightMode);
-  const passes = passesOf(weightMode);
   const stride = strideOf(inner, weightMode);
   const offset = offsetOf(weightMode);
   for (let j = begin; j < end; j++) {
     const column = j * NR;
-    packWeight(scratch + 128, weight, column, columns, stride, steps, weightMode);
+    if (rows > 1) packWeight(scratch + 128, weight, column, columns, stride, steps, weightMode);
     for (let row = 0; row < rows; row += MR) {
-      tileI32(panels + 16 * row * steps, scratch + 128, steps, passes, scratch);
+      tileOfSums(panels, scratch + 128, weight, row, rows, column, columns, stride, steps, weightMode, scratch);
       for (let r = 0; r < min(MR, rows - row); r++) {
         const correction = i32x4.splat(offset * load<i32>(rowSums + 4 * (row + r)));
         const sums = i32x4.sub(v128.load(scratch + 16 * r), correction);
@@ -160,23 +255,22 @@ export function quik_linear(
   rows: i32, columns: i32, inner: i32, outliers: i32, half: i32, weightMode: i32,
 ): void {
   const steps = stepsOf(inner, weightMode);
-  const passes = passesOf(weightMode);
   const stride = strideOf(inner, weightMode);
   const outlierStride = ((outliers + 7) >> 3) << 4;
   const outlierSteps = (outliers + 3) >> 2;
   const offset = offsetOf(weightMode);
   const packed = scratch + 128;
-  const outlierPacked = packed + steps * COLUMN_STEP * passes;
+  const outlierPacked = packed + steps * COLUMN_STEP * passesOf(weightMode);
   for (let j = begin; j < end; j++) {
     const column = j * NR;
     const valid = min(NR, columns - column);
-    packWeight(packed, weight, column, columns, stride, steps, weightMode);
+    if (rows > 1) packWeight(packed, weight, column, columns, stride, steps, weightMode);
     packTile(outlierPacked, outlierWeight + outlierStride * column, outlierStride, valid, NR, outliers, FLOAT16);
     const scales = loadTail(weightScale + 4 * column, valid, FLOAT32);
     const sums = loadTail(reduced + 4 * column, valid, FLOAT32);
     const shift = bias ? loadTail(bias + 4 * column, valid, FLOAT32) : f32x4.splat(0);
     for (let row = 0; row < rows; row += MR) {
-      tileI32(panels + 16 * row * steps, packed, steps, passes, scratch);
+      tileOfSums(panels, packed, weight, row, rows, column, columns, stride, steps, weightMode, scratch);
       if (outliers) tileF32(outlierPanels + 16 * row * outlierSteps, outlierPacked, outlierSteps, scratch + 64);
       for (let r = 0; r < min(MR, rows - row); r++) {
         const scale = load<f32>(qparams + 8 * (row + r));

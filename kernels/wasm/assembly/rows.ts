@@ -100,7 +100,7 @@ export function token_nll(
     const src = logits + 4 * row * columns;
     let highest = f32x4.splat(-Infinity);
     let j = 0;
-    for (; j + 4 <= columns; j += 4) highest = f32x4.max(highest, v128.load(src + 4 * j));
+    for (; j + 4 <= columns; j += 4) highest = f32x4.pmax(highest, v128.load(src + 4 * j));
     let top = maxf(highest);
     for (let i = j; i < columns; i++) top = max(top, load<f32>(src + 4 * i));
     let sum = f32x4.splat(0);
@@ -122,7 +122,7 @@ export function column_absmax(
     let highest = loadTail(absmax + 4 * j, count, FLOAT32);
     let at = x + 4 * j;
     for (let row = 0; row < rows; row++) {
-      highest = f32x4.max(highest, f32x4.abs(count >= 4 ? v128.load(at) : loadTail(at, count, FLOAT32)));
+      highest = f32x4.pmax(highest, f32x4.abs(count >= 4 ? v128.load(at) : loadTail(at, count, FLOAT32)));
       at += 4 * columns;
     }
     storeLanes(absmax + 4 * j, highest, count);
