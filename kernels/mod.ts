@@ -38,3 +38,4 @@ export {
 export { variantsFor } from "./webgpu/registry.ts";
 export { createWasmBackend, type WasmBackendOptions } from "./wasm/backend.ts";
 export { createReferenceBackend } from "./reference/backend.ts";
+export { BACKEND_CHOICES, type BackendChoice, chooseBackend, type ChosenBackend } from "./choose_backend.ts";

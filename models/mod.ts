@@ -24,3 +24,5 @@ export { quantizeModel, type QuantizeModelOptions } from "./quantize_model.ts";
 export { requireEmptyDirectory, saveModel, type SaveModelOptions } from "./save_model.ts";
 export { argmax, createSampler, type Sampler, type SamplerOptions } from "./sampler.ts";
 export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+export { type CalibrationWindowOptions, calibrationWindows } from "./calibration_windows.ts";
+export { averageBitsPerWeight } from "./average_bits.ts";
