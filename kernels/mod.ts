@@ -39,3 +39,4 @@ export { variantsFor } from "./webgpu/registry.ts";
 export { createWasmBackend, type WasmBackendOptions } from "./wasm/backend.ts";
 export { createReferenceBackend } from "./reference/backend.ts";
 export { BACKEND_CHOICES, type BackendChoice, chooseBackend, type ChosenBackend } from "./choose_backend.ts";
+export type { ReadyPass } from "./webgpu/_pipelines.ts";

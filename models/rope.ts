@@ -3,6 +3,7 @@ import type { Fields } from "./_fields.ts";
 
 /** How LLaMA 3.1 stretches its frequencies to longer texts. */
 export interface Llama3Scaling {
+  /** Tells the two scalings apart. */
   readonly kind: "llama3";
   /** Divisor of the low frequencies. */
   readonly factor: number;
@@ -16,6 +17,7 @@ export interface Llama3Scaling {
 
 /** All frequencies divided by one factor. */
 export interface LinearScaling {
+  /** Tells the two scalings apart. */
   readonly kind: "linear";
   /** The divisor. */
   readonly factor: number;

@@ -85,7 +85,7 @@ export class WebGpuBackend implements Backend {
     return { usedBytes: this.#pool.usedBytes, keptBytes: this.#pool.keptBytes };
   }
 
-  allocate(byteLength: number): WebGpuBuffer {
+  allocate(byteLength: number): DeviceBuffer {
     this.#check(`allocate ${byteLength} bytes`);
     return this.#pool.allocate(byteLength);
   }
@@ -190,6 +190,7 @@ export class WebGpuBackend implements Backend {
     if (this.#ownsDevice) this.device.destroy();
   }
 
+  /** The same as `dispose`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
