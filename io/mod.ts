@@ -1,6 +1,6 @@
 /**
- * Files of models: safetensors read lazily through a byte source, so that a browser can use it, and written
- * atomically.
+ * Files of models: safetensors and GGUF read lazily through a byte source, so that a browser can use it, and
+ * safetensors written atomically.
  *
  * @module
  */
@@ -15,6 +15,8 @@ export {
 } from "./byte_source.ts";
 export { openCheckpoint } from "./checkpoint.ts";
 export { openDirectory, openFileSource } from "./file_source.ts";
+export { type GgufReader, type GgufTensorInfo, type GgufValue, openGguf } from "./gguf_reader.ts";
+export { GGUF_TYPES, type GgufBlock, type GgufType } from "./gguf_types.ts";
 export { openSafetensors } from "./safetensors_reader.ts";
 export {
   encodeSafetensors,

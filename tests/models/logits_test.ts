@@ -1,7 +1,13 @@
 // Logits of every architecture against Transformers.
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
-import { createReferenceBackend } from "../../kernels/mod.ts";
+import {
+  type Backend,
+  createReferenceBackend,
+  createWasmBackend,
+  createWebGpuBackend,
+} from "../../kernels/mod.ts";
 import { loadModel, ModelCache } from "../../models/mod.ts";
+import { gpuTest } from "../kernels/_gpu.ts";
 import { DEMO, GOLDEN, maxDifference, readReference } from "./_fixtures.ts";
 
 /** Folders of tiny models: the common architectures, and their variants. */
@@ -15,14 +21,25 @@ const MODELS = FOLDERS.flatMap((folder) =>
 
 Deno.test("every golden model is tried", () => assertEquals(MODELS.length, 16));
 
+async function checkLogits(directory: string, backend: Backend): Promise<void> {
+  using model = await loadModel(directory, { backend });
+  const { inputIds, logits } = await readReference(directory);
+  assertLess(maxDifference(await model.forward(inputIds), logits), 1e-4);
+}
+
 for (const directory of [...MODELS, DEMO]) {
   Deno.test(`forward() of ${directory} gives the logits of Transformers`, async () => {
-    using backend = createReferenceBackend();
-    using model = await loadModel(directory, { backend });
-    const { inputIds, logits } = await readReference(directory);
-    assertLess(maxDifference(await model.forward(inputIds), logits), 1e-4);
+    using reference = createReferenceBackend();
+    await checkLogits(directory, reference);
+    using wasm = await createWasmBackend();
+    await checkLogits(directory, wasm);
   });
 }
+
+gpuTest("forward() of every model on WebGPU gives the logits of Transformers", async () => {
+  using backend = await createWebGpuBackend();
+  for (const directory of [...MODELS, DEMO]) await checkLogits(directory, backend);
+});
 
 for (const name of ["llama-gqa", "opt"]) {
   Deno.test(`forwardHidden() of ${name} through a cache equals one pass over all tokens`, async () => {

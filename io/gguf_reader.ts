@@ -1,0 +1,97 @@
+// Reads GGUF files, llama.cpp's format: metadata and tensor table at once, each tensor when asked for.
+import { NeedMoreBytes, parseGgufHeader } from "./_gguf_header.ts";
+import { ggufToFloat32 } from "./_gguf_to_float32.ts";
+import type { ByteSource } from "./byte_source.ts";
+import type { GgufType } from "./gguf_types.ts";
+
+/** A value of the metadata; 64-bit integers are bigint. */
+export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
+
+/** What is known of a tensor before its data are read. */
+export interface GgufTensorInfo {
+  /** Its name, such as `blk.0.attn_q.weight`. */
+  readonly name: string;
+  /** Type of its elements or blocks. */
+  readonly type: GgufType;
+  /** Dimensions, outermost first as everywhere in this library; the file has them the other way round. */
+  readonly shape: readonly number[];
+  /** Bytes of its data. */
+  readonly byteLength: number;
+}
+
+/** An open GGUF file. */
+export interface GgufReader extends AsyncDisposable {
+  /** What error messages call it. */
+  readonly name: string;
+  /** Metadata by key, such as `general.architecture`. */
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** All tensors by name. */
+  readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
+  /**
+   * Reads the raw bytes of a tensor: rows of elements or blocks.
+   *
+   * @throws {RangeError} If there is no tensor of this name.
+   */
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Reads a tensor as float32, dequantizing its blocks.
+   *
+   * @throws {RangeError} If there is no tensor of this name.
+   * @throws {TypeError} If its type cannot be dequantized here.
+   */
+  readFloat32(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** Closes the file. */
+  close(): Promise<void>;
+}
+
+/** How much of the file is read at first; doubled until the header is whole. */
+const FIRST_READ = 2 ** 20;
+
+/**
+ * Opens a GGUF file, version 2 or 3. Types, shapes, offsets, names and counts are checked against the file's size.
+ *
+ * @param source The bytes of the file. The reader owns it from now on, and closes it if the header is bad.
+ * @returns The reader.
+ * @throws {SyntaxError} If the header is malformed or lies; one line that names the file.
+ */
+export async function openGguf(source: ByteSource): Promise<GgufReader> {
+  try {
+    return makeReader(source, await readHeader(source));
+  } catch (error) {
+    await source.close();
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SyntaxError(`Cannot read ${source.name} as GGUF: ${error.message}`, { cause: error });
+  }
+}
+
+async function readHeader(source: ByteSource): Promise<ReturnType<typeof parseGgufHeader>> {
+  for (let length = FIRST_READ;; length *= 2) {
+    const bytes = await source.read(0, Math.min(length, source.size));
+    try {
+      return parseGgufHeader(bytes, source.size);
+    } catch (error) {
+      if (!(error instanceof NeedMoreBytes)) throw error;
+    }
+  }
+}
+
+function makeReader(source: ByteSource, header: ReturnType<typeof parseGgufHeader>): GgufReader {
+  const infoOf = (name: string) => {
+    const info = header.tensors.get(name);
+    if (!info) throw new RangeError(`Cannot read tensor ${name}: ${source.name} does not have it`);
+    return info;
+  };
+  const readBytes = async (name: string) => {
+    const { begin, byteLength } = infoOf(name);
+    return await source.read(begin, byteLength);
+  };
+  return {
+    name: source.name,
+    metadata: header.metadata,
+    tensors: header.tensors,
+    readBytes,
+    readFloat32: async (name) => ggufToFloat32(await readBytes(name), infoOf(name)),
+    close: () => source.close(),
+    [Symbol.asyncDispose]: () => source.close(),
+  };
+}
