@@ -14,6 +14,7 @@ export * from "./double_quantize.ts";
 export * from "./fmpq.ts";
 export * from "./fold_norm.ts";
 export * from "./format_grid.ts";
+export * from "./format_schemes.ts";
 export * from "./gptq.ts";
 export * from "./granularity.ts";
 export * from "./grid.ts";
