@@ -5,12 +5,12 @@ import type { FittedGrid, Grid } from "./grid.ts";
 
 /**
  * How a range of weights becomes a scale and a zero point; Q is `2^bits - 1`, h is `2^(bits - 1)`:
- * - `symmetric`: `scale = absmax / (h - 1)`, codes -h to h - 1, no zero point (QUIK, SmoothQuant).
- * - `symmetric_full`: `scale = 2 * absmax / Q`, unsigned codes around a zero point of h (GPTQ `--sym`, MARLIN).
- * - `asymmetric`: the range is widened to hold 0, `scale = (max - min) / Q`, `zero = round(-min / scale)` (GPTQ).
- * - `asymmetric_raw`: the same without widening, range at least 1e-5, zero clamped to the codes (AWQ).
+ * - `sym-restricted`: `scale = absmax / (h - 1)`, codes -h to h - 1, no zero point (QUIK, SmoothQuant).
+ * - `sym-full`: `scale = 2 * absmax / Q`, unsigned codes around a zero point of h (GPTQ `--sym`, MARLIN).
+ * - `asym`: the range is widened to hold 0, `scale = (max - min) / Q`, `zero = round(-min / scale)` (GPTQ).
+ * - `asym-raw`: the same without widening, range at least 1e-5, zero clamped to the codes (AWQ).
  */
-export type IntegerMapping = "symmetric" | "symmetric_full" | "asymmetric" | "asymmetric_raw";
+export type IntegerMapping = "sym-restricted" | "sym-full" | "asym" | "asym-raw";
 
 /** Search for the shrunk range with the least error: `sum |w' - w|^exponent` over the group. */
 export interface ClipSearch {
@@ -28,7 +28,7 @@ export interface ClipSearch {
 export interface IntegerGridOptions {
   /** Bits per code, 2 to 8. */
   readonly bits: number;
-  /** Default `symmetric`. */
+  /** Default `sym-restricted`. */
   readonly mapping?: IntegerMapping;
   /** Clip search; `true` for its defaults. Default false: the whole range is covered. */
   readonly clip?: boolean | ClipSearch;
@@ -75,9 +75,9 @@ function rangeOf(values: Float32Array, mapping: IntegerMapping): [min: number, m
   if (!Number.isFinite(min) || !Number.isFinite(max)) {
     throw new RangeError("Cannot fit an integer grid to weights that are empty, NaN or infinite");
   }
-  if (mapping === "asymmetric_raw") return [min, max];
+  if (mapping === "asym-raw") return [min, max];
   [min, max] = [Math.min(min, 0), Math.max(max, 0)];
-  if (mapping !== "asymmetric") {
+  if (mapping !== "asym") {
     max = Math.max(-min, max);
     min = -max;
   }
@@ -88,15 +88,15 @@ function rangeOf(values: Float32Array, mapping: IntegerMapping): [min: number, m
 function affineGrid(min: number, max: number, bits: number, mapping: IntegerMapping): AffineGrid {
   const f = Math.fround, mask = 2 ** bits - 1, half = 2 ** (bits - 1);
   switch (mapping) {
-    case "symmetric":
+    case "sym-restricted":
       return new AffineGrid(positive(f(max / (half - 1))), 0, -half, half - 1, mask);
-    case "symmetric_full":
+    case "sym-full":
       return new AffineGrid(positive(f(f(max - min) / mask)), half, 0, mask, mask);
-    case "asymmetric": {
+    case "asym": {
       const scale = positive(f(f(max - min) / mask));
       return new AffineGrid(scale, roundHalfEven(f(-min / scale)), 0, mask, mask);
     }
-    case "asymmetric_raw": {
+    case "asym-raw": {
       const scale = f(Math.max(f(max - min), 1e-5) / mask);
       const zero = Math.min(mask, Math.max(0, -roundHalfEven(f(min / scale))));
       return new AffineGrid(scale, zero, 0, mask, mask);
@@ -154,18 +154,18 @@ function clippedError(
  * ```
  */
 export function integerGrid(options: IntegerGridOptions): Grid {
-  const { bits, mapping = "symmetric", clip = false, scaleBits = 16 } = options;
+  const { bits, mapping = "sym-restricted", clip = false, scaleBits = 16 } = options;
   if (!Number.isInteger(bits) || bits < 2 || bits > 8) {
     throw new RangeError(`Cannot make an integer grid of ${bits} bits: it must have 2 to 8`);
   }
   const { exponent = 2.4, steps = 100, maxShrink = 0.8, weighted = false } = clip === true ? {} : clip || {};
   const candidates = clip ? Math.trunc(maxShrink * steps) : 1;
-  const signed = mapping === "symmetric";
+  const signed = mapping === "sym-restricted";
   const power = createPower(exponent);
   return {
     name: `${signed ? "int" : "uint"}${bits}`,
     bits,
-    groupBits: scaleBits + (mapping.startsWith("asymmetric") ? bits : 0),
+    groupBits: scaleBits + (mapping.startsWith("asym") ? bits : 0),
     fit(values, importance): FittedGrid {
       const [min, max] = rangeOf(values, mapping);
       let best = affineGrid(min, max, bits, mapping);

@@ -12,7 +12,7 @@ export const roundingMethods: readonly LinearMethod[] = [
   ...[8, 4, 3, 2].map((bits) =>
     composeMethod({
       name: `rtn-w${bits}`,
-      rounder: nearestRounder({ grid: integerGrid({ bits, mapping: "asymmetric" }), groupSize }),
+      rounder: nearestRounder({ grid: integerGrid({ bits, mapping: "asym" }), groupSize }),
     })
   ),
   ...[8, 4].map((bits) =>

@@ -1,4 +1,4 @@
-// How methods compose: transform, split, round, quantize activations. Each step is a value; a method is a list of them.
+// How methods compose: transform, split, clip, round, quantize activations. Each step is a value; a method is a list of them.
 import { linearFromTerms } from "./linear_terms.ts";
 import type { Matrix } from "./matrix.ts";
 import type { ForwardTerm, LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
@@ -8,8 +8,10 @@ import { composeTransforms, transformCalibration, type TransformFinder } from ".
 export interface Split {
   /** Columns that keep 16 bits in weights and activations, ascending. */
   readonly outliers?: Uint32Array;
-  /** Weights that keep 16 bits and multiply unquantized inputs, `[outputs, inputs]`: sparse entries, a low-rank product. */
+  /** Weights that keep 16 bits and multiply unquantized inputs, `[outputs, inputs]`: a low-rank product. */
   readonly kept?: Matrix;
+  /** 1 where a weight of `rest` was taken out and set to 0, to be restored exactly, `[outputs, inputs]`. */
+  readonly sparse?: Uint8Array;
   /** The weights left to round, `[outputs, inputs]`. */
   readonly rest: Matrix;
   /** Bits stored for what is kept. */
@@ -30,6 +32,8 @@ export interface RoundContext {
   readonly calibration: LayerCalibration;
   /** Columns not to round, ascending; the rounder may change their weights. */
   readonly outliers: Uint32Array;
+  /** 1 where an error does not matter because the weight is restored afterwards, `[outputs, inputs]`. */
+  readonly sparse?: Uint8Array;
 }
 
 /** Weights on a grid. */
@@ -48,6 +52,14 @@ export interface Rounder {
   readonly bits: number;
   /** Must not change its arguments. */
   round(weight: Matrix, context: RoundContext): RoundedWeight;
+}
+
+/** Limits weights before grids are fitted to them. */
+export interface WeightClipper {
+  /** Such as `awq-clip`. */
+  readonly name: string;
+  /** The clipped weights of a layer. Must not change its arguments. */
+  clip(layer: LinearLayer, calibration: LayerCalibration): Matrix;
 }
 
 /** Quantizes and dequantizes activations `[tokens, inputs]`, leaving outlier columns as they are. */
@@ -71,6 +83,8 @@ export interface Recipe {
   readonly transforms?: readonly TransformFinder[];
   /** What stays in 16 bits. Default nothing. */
   readonly split?: Splitter;
+  /** How the rest is limited before grids are fitted. Default not. */
+  readonly clip?: WeightClipper;
   /** How the rest of the weights is rounded. */
   readonly rounder: Rounder;
   /** How activations are quantized. Default: not. */
@@ -117,16 +131,22 @@ function applyRecipe(recipe: Recipe, layer: LinearLayer, calibration: LayerCalib
   const transform = composeTransforms(found);
   const split = recipe.split?.split(weight, current) ?? { rest: weight, storedBits: 0 };
   const outliers = split.outliers ?? new Uint32Array(0);
-  const rounded = recipe.rounder.round(split.rest, { calibration: current, outliers });
+  const rest = recipe.clip?.clip({ ...layer, weight: split.rest }, current) ?? split.rest;
+  const rounded = recipe.rounder.round(rest, {
+    calibration: current,
+    outliers,
+    ...(split.sparse ? { sparse: split.sparse } : {}),
+  });
+  const kept = split.sparse ? restored(split, weight, rounded.weight) : split.kept;
   const quantizer = recipe.activations?.prepare(current);
 
   const transformed = found.length > 0 ? transform.applyX : undefined;
   const terms: ForwardTerm[] = [];
   if (quantizer) {
     terms.push({ weight: rounded.weight, input: (x) => quantizer(transformed?.(x) ?? x, outliers) });
-    if (split.kept) terms.push({ weight: split.kept, input: transformed });
+    if (kept) terms.push({ weight: kept, input: transformed });
   } else {
-    terms.push({ weight: split.kept ? sum(rounded.weight, split.kept) : rounded.weight, input: transformed });
+    terms.push({ weight: kept ? sum(rounded.weight, kept) : rounded.weight, input: transformed });
   }
   const bits = transform.storedBits + split.storedBits + rounded.storedBits;
   const bias = shiftedBias(layer, transform.offset?.(layer.weight));
@@ -135,6 +155,12 @@ function applyRecipe(recipe: Recipe, layer: LinearLayer, calibration: LayerCalib
     ...(bias ? { bias } : {}),
     bitsPerWeight: bits / layer.weight.data.length,
   });
+}
+
+/** What is kept, with the entries that bring the rounded weights back where they were taken out. */
+function restored({ kept, sparse }: Split, weight: Matrix, rounded: Matrix): Matrix {
+  const data = weight.data.map((w, i) => sparse![i] ? w - rounded.data[i] : kept?.data[i] ?? 0);
+  return { ...weight, data };
 }
 
 function sum(a: Matrix, b: Matrix): Matrix {
@@ -156,6 +182,9 @@ function shiftedBias(
  * @param choose The method for a layer.
  * @returns The method.
  */
-export function chooseMethod(name: string, choose: (layer: LinearLayer) => LinearMethod): LinearMethod {
-  return { name, quantize: (layer, calibration) => choose(layer).quantize(layer, calibration) };
+export function chooseMethod(
+  name: string,
+  choose: (layer: LinearLayer, calibration: LayerCalibration) => LinearMethod,
+): LinearMethod {
+  return { name, quantize: (layer, calibration) => choose(layer, calibration).quantize(layer, calibration) };
 }

@@ -29,7 +29,7 @@ export function nearestRounder(options: NearestOptions): Rounder {
   return {
     name: `nearest ${grid.name}`,
     bits: grid.bits,
-    round(weight, { calibration: { hessian }, outliers }) {
+    round(weight, { calibration: { hessian }, outliers, sparse }) {
       const { rows, cols, data } = weight;
       const base = baseColumns(cols, outliers),
         groupSize = Math.min(options.groupSize ?? Infinity, base.length);
@@ -38,7 +38,8 @@ export function nearestRounder(options: NearestOptions): Rounder {
         const columns = base.subarray(start, start + groupSize);
         const importance = Float64Array.from(columns, (c) => hessian.rows ? hessian.data[c * cols + c] : 1);
         for (let offset = 0; offset < data.length; offset += cols) {
-          const fitted = grid.fit(Float32Array.from(columns, (c) => data[offset + c]), importance);
+          const weights = sparse ? importance.map((h, i) => sparse[offset + columns[i]] ? 0 : h) : importance;
+          const fitted = grid.fit(Float32Array.from(columns, (c) => data[offset + c]), weights);
           for (const c of columns) result.data[offset + c] = fitted.decode(fitted.encode(data[offset + c]));
         }
       }

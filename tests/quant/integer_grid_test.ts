@@ -2,7 +2,7 @@ import { type Grid, integerGrid, type IntegerMapping } from "@quik/quant/quant";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { normalMatrix } from "./_fixture.ts";
 
-const MAPPINGS: IntegerMapping[] = ["symmetric", "symmetric_full", "asymmetric", "asymmetric_raw"];
+const MAPPINGS: IntegerMapping[] = ["sym-restricted", "sym-full", "asym", "asym-raw"];
 
 function errorOf(grid: Grid, values: Float32Array, exponent: number): number {
   const fitted = grid.fit(values);
@@ -30,7 +30,7 @@ Deno.test("integerGrid() bounds the error by half a step and repeats itself", ()
       for (const w of values) {
         const rounded = fitted.decode(fitted.encode(w));
         // A rounded zero point may cost half a step more at either end of the range.
-        const bound = mapping.startsWith("asymmetric") ? 1 : 0.5;
+        const bound = mapping.startsWith("asym") ? 1 : 0.5;
         assert(
           Math.abs(rounded - w) <= fitted.scale * (bound + 1e-6),
           `${mapping} ${bits}: ${w} became ${rounded}`,
@@ -68,7 +68,7 @@ Deno.test("integerGrid() takes zeros, constants and tiny ranges", () => {
       const fitted = grid.fit(new Float32Array(5).fill(constant));
       const rounded = fitted.decode(fitted.encode(constant));
       assert(Number.isFinite(rounded) && fitted.scale > 0);
-      if (mapping === "symmetric" || mapping === "asymmetric") assertAlmostEquals(rounded, constant, 1e-6);
+      if (mapping === "sym-restricted" || mapping === "asym") assertAlmostEquals(rounded, constant, 1e-6);
     }
     assertThrows(() => grid.fit(Float32Array.of(NaN)), RangeError, "NaN");
     assertThrows(() => grid.fit(Float32Array.of(1, Infinity)), RangeError, "infinite");

@@ -65,7 +65,7 @@ Deno.test("composeMethod() without rounding returns the float layer, bias includ
 Deno.test("composeMethod() counts every stored bit", async () => {
   const bits = async (rounder: ReturnType<typeof nearestRounder>) =>
     (await composeMethod({ name: "m", rounder }).quantize(layer, calibration)).bitsPerWeight;
-  const asymmetric = integerGrid({ bits: 4, mapping: "asymmetric" });
+  const asymmetric = integerGrid({ bits: 4, mapping: "asym" });
   assertEquals(await bits(nearestRounder({ grid })), 4 + 16 / 64);
   assertEquals(await bits(nearestRounder({ grid, groupSize: 128 })), 4 + 16 / 64);
   assertEquals(await bits(nearestRounder({ grid: asymmetric, groupSize: 16 })), 4 + 20 / 16);

@@ -1,0 +1,172 @@
+// DGQ (arXiv 2310.04836): 4-bit weights whose group scales are small integers, so that weights expand to int8 without
+// loss and one float scale per output is left.
+import { diagonalForm, quadraticForm } from "./_quadratic_form.ts";
+import { roundHalfEven } from "../formats/mod.ts";
+import { createMatrix, type Matrix } from "./matrix.ts";
+import type { Rounder } from "./recipe.ts";
+
+/** How {@linkcode dgq} searches. */
+export interface DgqOptions {
+  /** `x^T x` of the layer's inputs times any factor, `[inputs, inputs]`. */
+  readonly hessian: Matrix;
+  /** Weights of a row that share an integer scale. Default 128. */
+  readonly groupSize?: number;
+  /** Clipping ratios tried per group, from 1.009 down to 0.8, and 1. Default 20. */
+  readonly groupSteps?: number;
+  /** Ratios tried for the scale of a row, from 1.01 down to 0.2. Default 80. */
+  readonly rowSteps?: number;
+  /** Row ratios compared by the full output error, after a ranking by the Hessian's diagonal. Default 6. */
+  readonly shortlist?: number;
+}
+
+/** `weight = scale * groupScale * (code - zero)`; `groupScale * (code - zero)` is an int8. */
+export interface DgqResult {
+  /** 0 to 15, `[outputs, inputs]`. */
+  readonly codes: Uint8Array<ArrayBuffer>;
+  /** 1 to 127, `[outputs, groups]`. */
+  readonly groupScales: Int8Array<ArrayBuffer>;
+  /** `[outputs, groups]`. */
+  readonly zeros: Int8Array<ArrayBuffer>;
+  /** `[outputs]`. */
+  readonly scales: Float32Array<ArrayBuffer>;
+  /** The int8 weights that the integer product uses, `[outputs, inputs]`. */
+  readonly integers: Int8Array<ArrayBuffer>;
+  /** Dequantized, `[outputs, inputs]`. */
+  readonly weight: Matrix;
+}
+
+const TOP = 15, INT8 = 127;
+
+/** Float scale and integer zero point of a group. */
+interface GroupGrid {
+  readonly scale: number;
+  readonly zero: number;
+}
+
+/** Phase 1: the clipping ratio of a group with the least output error of the group alone. */
+function fitGroup(values: Float32Array, start: number, options: DgqOptions): GroupGrid {
+  const { hessian, groupSteps = 20 } = options;
+  const min = values.reduce((m, w) => Math.min(m, w), 0), max = values.reduce((m, w) => Math.max(m, w), 0);
+  if (min === max) return { scale: 1, zero: 0 };
+  const ratios = [1, ...Array.from({ length: groupSteps }, (_, i) => 1.02 - (i + 1) / groupSteps * 0.22)];
+  let best: GroupGrid | undefined, bestLoss = Infinity;
+  for (const ratio of ratios) {
+    const scale = (max - min) * ratio / TOP, zero = roundHalfEven(-min * ratio / scale);
+    const change = values.map((w) => {
+      const code = Math.min(TOP, Math.max(0, roundHalfEven(w / scale) + zero));
+      return scale * (code - zero) - w;
+    });
+    const loss = quadraticForm(change, hessian, start);
+    if (loss < bestLoss || !best) [best, bestLoss] = [{ scale, zero }, loss];
+  }
+  return best!;
+}
+
+/** A row with integer group scales. */
+interface RowCodes {
+  readonly codes: Uint8Array;
+  readonly groupScales: Int8Array;
+  readonly scale: number;
+  /** Dequantized minus original. */
+  readonly change: Float32Array;
+}
+
+/** Codes of a row once its scale is given; codes are limited so that the int8 weights do not overflow. */
+function encodeRow(
+  row: Float32Array,
+  groups: readonly GroupGrid[],
+  groupSize: number,
+  scale: number,
+): RowCodes {
+  const codes = new Uint8Array(row.length), change = new Float32Array(row.length);
+  const groupScales = Int8Array.from(
+    groups,
+    (group) => Math.min(INT8, Math.max(1, roundHalfEven(group.scale / scale))),
+  );
+  groups.forEach(({ zero }, g) => {
+    const step = Math.fround(scale * groupScales[g]), reach = Math.floor(INT8 / groupScales[g]);
+    const low = Math.max(0, zero - reach), high = Math.min(TOP, zero + reach);
+    for (let c = g * groupSize; c < Math.min((g + 1) * groupSize, row.length); c++) {
+      codes[c] = Math.min(high, Math.max(low, roundHalfEven(row[c] / step) + zero));
+      change[c] = step * (codes[c] - zero) - row[c];
+    }
+  });
+  return { codes, groupScales, scale, change };
+}
+
+/** Phase 2: the scale of a row with the least output error. */
+function fitRow(row: Float32Array, groups: readonly GroupGrid[], options: DgqOptions): RowCodes {
+  const { hessian, groupSize = 128, rowSteps = 80, shortlist = 6 } = options;
+  const absmax = row.reduce((m, w) => Math.max(m, Math.abs(w)), 0) || 1;
+  const candidates = Array.from({ length: rowSteps }, (_, i) => {
+    const scale = Math.fround((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8);
+    const codes = encodeRow(row, groups, groupSize, scale);
+    return { codes, rank: diagonalForm(codes.change, hessian) };
+  });
+  const finalists = candidates.sort((a, b) => a.rank - b.rank).slice(0, Math.max(1, shortlist));
+  const losses = finalists.map(({ codes }) => quadraticForm(codes.change, hessian));
+  return finalists[losses.indexOf(Math.min(...losses))].codes;
+}
+
+/**
+ * Quantizes weights to 4 bits with dual-grained scales.
+ *
+ * @param weight `[outputs, inputs]`.
+ * @param options Hessian, group size and searches.
+ * @returns Codes, both scales, int8 weights and dequantized weights.
+ * @throws {RangeError} If the Hessian does not fit or a weight is not finite.
+ */
+export function dgq(weight: Matrix, options: DgqOptions): DgqResult {
+  const { data, rows, cols } = weight, { hessian, groupSize = 128 } = options;
+  if (hessian.rows !== cols || !data.every(Number.isFinite)) {
+    throw new RangeError(`Cannot run DGQ on weights of ${cols} inputs: they or the Hessian do not fit`);
+  }
+  const groups = Math.ceil(cols / groupSize);
+  const result: DgqResult = {
+    codes: new Uint8Array(rows * cols),
+    groupScales: new Int8Array(rows * groups),
+    zeros: new Int8Array(rows * groups),
+    scales: new Float32Array(rows),
+    integers: new Int8Array(rows * cols),
+    weight: createMatrix(rows, cols),
+  };
+  for (let r = 0; r < rows; r++) {
+    const row = data.slice(r * cols, (r + 1) * cols);
+    const grids = Array.from(
+      { length: groups },
+      (_, g) => fitGroup(row.subarray(g * groupSize, (g + 1) * groupSize), g * groupSize, options),
+    );
+    const { codes, groupScales, scale } = fitRow(row, grids, options);
+    result.codes.set(codes, r * cols);
+    result.groupScales.set(groupScales, r * groups);
+    result.zeros.set(grids.map(({ zero }) => zero), r * groups);
+    result.scales[r] = scale;
+    for (let c = 0; c < cols; c++) {
+      const group = Math.floor(c / groupSize);
+      result.integers[r * cols + c] = groupScales[group] * (codes[c] - grids[group].zero);
+      result.weight.data[r * cols + c] = scale * result.integers[r * cols + c];
+    }
+  }
+  return result;
+}
+
+/**
+ * DGQ as the rounding step of a recipe. Takes no outliers.
+ *
+ * @param options Group size and searches.
+ * @returns The rounder.
+ */
+export function dgqRounder(options: Omit<DgqOptions, "hessian"> = {}): Rounder {
+  return {
+    name: "dgq uint4",
+    bits: 4,
+    round(weight, { calibration: { hessian }, outliers }) {
+      if (outliers.length > 0) throw new TypeError("Cannot combine DGQ with outlier columns");
+      const { weight: rounded, codes, groupScales, zeros, scales } = dgq(weight, { ...options, hessian });
+      return {
+        weight: rounded,
+        storedBits: 4 * codes.length + 8 * groupScales.length + 4 * zeros.length + 16 * scales.length,
+      };
+    },
+  };
+}
