@@ -2,21 +2,11 @@
 import { bfloat16, decodeArray, float16 } from "../formats/mod.ts";
 import type { DeviceBuffer } from "../kernels/mod.ts";
 import { createMatrix, type Matrix } from "../quant/mod.ts";
+import { DenseInput } from "./_dense_input.ts";
 import type { Linear, PreparedInput } from "./linear.ts";
 import { DeviceTensor, runKernel, type StoredMatrix } from "./tensor.ts";
 
 const FLOAT_BITS = { float32: 32, float16: 16, bfloat16: 16 } as const;
-
-/** The tensor itself as a prepared input; owned by the caller. */
-class DenseInput implements PreparedInput {
-  constructor(readonly tensor: DeviceTensor) {}
-
-  get rows(): number {
-    return this.tensor.rows;
-  }
-
-  [Symbol.dispose](): void {}
-}
 
 /** A linear layer with its weight in a float type, multiplied in float32. It owns weight and bias. */
 export class DenseLinear implements Linear {

@@ -59,3 +59,20 @@ export function checkFeatures(matrix: Matrix, size: number): void {
     throw new RangeError(`Cannot rotate rows of ${matrix.cols} features: the rotation acts on ${size}`);
   }
 }
+
+/** A copy with some columns zero, so that they widen no range; the matrix itself if there are none. */
+export function withoutColumns(matrix: Matrix, columns: Uint32Array): Matrix {
+  return columns.length === 0
+    ? matrix
+    : restoreColumns(matrix, createMatrix(matrix.rows, matrix.cols), columns);
+}
+
+/** A copy with some columns taken from another matrix; the matrix itself if there are none. */
+export function restoreColumns(matrix: Matrix, from: Matrix, columns: Uint32Array): Matrix {
+  if (columns.length === 0) return matrix;
+  const data = matrix.data.slice();
+  for (const column of columns) {
+    for (let i = column; i < data.length; i += matrix.cols) data[i] = from.data[i];
+  }
+  return createMatrix(matrix.rows, matrix.cols, data);
+}

@@ -1,5 +1,5 @@
 // Descent on orthogonal matrices by the Cayley transform: how SpinQuant learns rotations (arXiv 2405.16406).
-import { createMatrix64, type Matrix64, multiply64, multiplyTransposed64, transpose64 } from "./matrix64.ts";
+import { createMatrix64, type Matrix64, multiplyTransposed64, transpose64 } from "./matrix64.ts";
 
 /**
  * Moves an orthogonal matrix against the gradient of a loss and keeps it orthogonal: with `A = G R^T`, projected as
@@ -33,9 +33,9 @@ export function cayleyStep(rotation: Matrix64, gradient: Matrix64, learningRate:
     size,
     skew.data.map((value, i) => half * value + (i % (size + 1) === 0 ? 1 : 0)),
   );
-  const moved = multiply64(skew, rotation);
-  const right = createMatrix64(size, size, rotation.data.map((value, i) => value - half * moved.data[i]));
-  return solve(left, right);
+  // (I + Z)^-1 (I - Z) = 2 (I + Z)^-1 - I, which saves a product.
+  const solved = solve(left, rotation);
+  return createMatrix64(size, size, solved.data.map((value, i) => 2 * value - rotation.data[i]));
 }
 
 /** The largest sum of magnitudes of a column. */
@@ -47,7 +47,7 @@ function oneNorm({ data, cols }: Matrix64): number {
 
 /**
  * `left^-1 * right` by elimination without pivoting, which is safe here: the symmetric part of `I + skew` is the
- * identity, so every pivot is at least 1. Works on transposed copies of `right`, whose rows are then contiguous.
+ * identity, so every pivot is at least 1. Works on a transposed copy of `right`, whose columns are then contiguous.
  */
 function solve(left: Matrix64, right: Matrix64): Matrix64 {
   const size = left.rows;
@@ -59,19 +59,31 @@ function solve(left: Matrix64, right: Matrix64): Matrix64 {
       for (let j = k + 1; j < size; j++) lu[i * size + j] -= factor * lu[k * size + j];
     }
   }
-  const columns = transpose64(right);
-  for (let column = 0; column < columns.rows; column++) {
-    const x = columns.data.subarray(column * size, (column + 1) * size);
-    for (let i = 0; i < size; i++) {
-      let sum = x[i];
-      for (let j = 0; j < i; j++) sum -= lu[i * size + j] * x[j];
-      x[i] = sum;
-    }
-    for (let i = size - 1; i >= 0; i--) {
-      let sum = x[i];
-      for (let j = i + 1; j < size; j++) sum -= lu[i * size + j] * x[j];
-      x[i] = sum / lu[i * size + i];
-    }
+  // Right sides are solved LANES at a time; padding with zeros completes the last ones.
+  const columns = new Float64Array(Math.ceil(size / LANES) * LANES * size);
+  columns.set(transpose64(right).data);
+  for (let start = 0; start < columns.length; start += LANES * size) {
+    substitute(lu, columns.subarray(start, start + LANES * size), size);
   }
-  return transpose64(columns);
+  return transpose64(createMatrix64(size, size, columns.slice(0, size * size)));
+}
+
+/** Columns solved together: each loaded factor serves all of them. */
+const LANES = 4;
+
+/** Forward, then backward substitution of four right sides, each `size` neighbors of `x`. */
+function substitute(lu: Float64Array, x: Float64Array, size: number): void {
+  const [x1, x2, x3] = [size, 2 * size, 3 * size];
+  for (let step = 0; step < 2 * size; step++) {
+    const forward = step < size;
+    const i = forward ? step : 2 * size - 1 - step;
+    let s0 = x[i], s1 = x[x1 + i], s2 = x[x2 + i], s3 = x[x3 + i];
+    const row = i * size;
+    for (let j = forward ? 0 : i + 1, end = forward ? i : size; j < end; j++) {
+      const factor = lu[row + j];
+      s0 -= factor * x[j], s1 -= factor * x[x1 + j], s2 -= factor * x[x2 + j], s3 -= factor * x[x3 + j];
+    }
+    const pivot = forward ? 1 : lu[row + i];
+    x[i] = s0 / pivot, x[x1 + i] = s1 / pivot, x[x2 + i] = s2 / pivot, x[x3 + i] = s3 / pivot;
+  }
 }

@@ -1,6 +1,7 @@
 // COMET's fine-grained mixed-precision quantization (arXiv 2410.12168): activations in blocks of channels, 8 bits for the
 // few blocks that hold outliers, 4 bits for all others.
 import { roundHalfEven } from "../formats/mod.ts";
+import { restoreColumns, withoutColumns } from "./_matrix_ops.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
 import type { ActivationScheme } from "./recipe.ts";
 import { permuteTransform, type TransformFinder } from "./transform.ts";
@@ -161,23 +162,9 @@ export function mixedBlockActivations(options: FmpqOptions = {}): ActivationSche
     prepare({ absmax }) {
       const blockBits = mixedBlockBits(absmax, options);
       return (input, outliers) => {
-        const result = dequantizeMixedBlocks(
-          quantizeMixedBlocks(withoutColumns(input, outliers), blockBits, options),
-        );
-        for (const column of outliers) {
-          for (let i = column; i < input.data.length; i += input.cols) result.data[i] = input.data[i];
-        }
-        return result;
+        const quantized = quantizeMixedBlocks(withoutColumns(input, outliers), blockBits, options);
+        return restoreColumns(dequantizeMixedBlocks(quantized), input, outliers);
       };
     },
   };
-}
-
-function withoutColumns(input: Matrix, columns: Uint32Array): Matrix {
-  if (columns.length === 0) return input;
-  const data = input.data.slice();
-  for (const column of columns) {
-    for (let i = column; i < data.length; i += input.cols) data[i] = 0;
-  }
-  return createMatrix(input.rows, input.cols, data);
 }

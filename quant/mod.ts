@@ -19,6 +19,7 @@ export * from "./fmpq.ts";
 export * from "./fold.ts";
 export * from "./fold_norm.ts";
 export * from "./format_grid.ts";
+export * from "./format_schemes.ts";
 export * from "./fptq.ts";
 export * from "./gptq.ts";
 export * from "./gptqt.ts";

@@ -1,9 +1,10 @@
-// SpinQuant (arXiv 2405.16406) on one layer: a rotation learned so that the quantized layer's output changes least.
-import { cayleyStep } from "./cayley.ts";
+// SpinQuant (arXiv 2405.16406): a rotation learned so that the outputs of the quantized layers that share it change least.
 import type { TrainableQuantizer } from "./absmax_quantizer.ts";
+import { cayleyStep } from "./cayley.ts";
 import type { Matrix } from "./matrix.ts";
 import {
   add64,
+  createMatrix64,
   identity64,
   type Matrix64,
   multiply64,
@@ -16,19 +17,26 @@ import {
 } from "./matrix64.ts";
 import { denseRotation, type Rotation } from "./rotation.ts";
 
-/** Options of {@linkcode learnRotation}. */
-export interface LearnRotationOptions {
+/** A layer whose inputs are to be rotated. */
+export interface RotatedLayer {
+  /** `[outputs, inputs]`; a sample of its rows is enough. */
+  readonly weight: Matrix;
   /** Sample of the layer's inputs, `[tokens, inputs]`. */
   readonly inputs: Matrix;
+}
+
+/** Options of {@linkcode learnRotation}. */
+export interface LearnRotationOptions {
   /** Quantizes rotated inputs. */
   readonly quantizeActivation: TrainableQuantizer;
   /**
-   * Quantizes the rotated weight. Default: left in full precision, as SpinQuant does when GPTQ rounds the
-   * weight afterwards.
+   * Quantizes the rotated weight. Default: left in full precision, as SpinQuant does when GPTQ rounds the weight afterwards.
    */
   readonly quantizeWeight?: TrainableQuantizer;
   /** Where to start, such as a random Hadamard rotation. Default: no rotation. */
   readonly start?: Rotation;
+  /** Learns only rotations within blocks of this many channels, applied after the start. Default: all channels. */
+  readonly blockSize?: number;
   /** Descent steps. Default 100. */
   readonly steps?: number;
   /** Largest step at the start, falling to 0 along a cosine. Default 1.5. */
@@ -37,10 +45,10 @@ export interface LearnRotationOptions {
 
 /** What {@linkcode learnRotation} found. */
 export interface LearnRotationResult {
-  /** The rotation of the best step, never worse than the start. */
+  /** The rotation of the best step, never worse than the start; the start is part of it. */
   readonly rotation: Rotation;
-  /** Its matrix, `[inputs, inputs]`. */
-  readonly matrix: Matrix64;
+  /** What was learned, to be applied after the start, `[inputs, inputs]`; block-diagonal if there are blocks. */
+  readonly learned: Matrix64;
   /** Squared output error before each step and after the last. */
   readonly losses: readonly number[];
 }
@@ -49,49 +57,84 @@ export interface LearnRotationResult {
 const EXACT: TrainableQuantizer = { forward: (matrix) => matrix, backward: (_matrix, gradient) => gradient };
 
 /**
- * Learns a rotation R of a layer's inputs by Cayley descent on `||x w^T - Qa(x R) Qw(w R)^T||^2`. Rounding passes gradients
- * straight through; what makes the descent work is the gradient of the scales, see {@linkcode absmaxQuantizer}.
+ * Learns one rotation R of the inputs of several layers by Cayley descent on the sum of
+ * `||x w^T - Qa(x R) Qw(w R)^T||^2`. Rounding passes gradients straight through; what makes the descent work is the gradient
+ * of the scales, see {@linkcode absmaxQuantizer}. SpinQuant's rotation of the residual stream is shared by all layers that
+ * read it, which is why it costs nothing at run time.
  *
- * @param weight `[outputs, inputs]`.
- * @param options Inputs, quantizers, start and schedule.
+ * @param layers The layers that share the rotation, of equal input width.
+ * @param options Quantizers, start and schedule.
  * @returns The best rotation and the course of the loss.
+ * @throws {RangeError} If there are no layers or their widths differ.
  */
-export function learnRotation(weight: Matrix, options: LearnRotationOptions): LearnRotationResult {
-  const { inputs, start, steps = 100, learningRate = 1.5 } = options;
-  const { quantizeActivation, quantizeWeight = EXACT } = options;
-  const [x, w] = [toMatrix64(inputs), toMatrix64(weight)];
-  const [xT, wT] = [transpose64(x), transpose64(w)];
-  const expected = multiplyTransposed64(x, w);
-  let matrix = identity64(weight.cols);
-  if (start) matrix = toMatrix64(start.apply(toMatrix(matrix)));
-  matrix = orthonormal(matrix);
-  let best = matrix;
+export function learnRotation(
+  layers: readonly RotatedLayer[],
+  options: LearnRotationOptions,
+): LearnRotationResult {
+  const size = layers[0]?.weight.cols ?? 0;
+  if (size === 0 || layers.some(({ weight, inputs }) => weight.cols !== size || inputs.cols !== size)) {
+    throw new RangeError(
+      `Cannot learn one rotation of ${layers.length} layers: they must be as wide as each other`,
+    );
+  }
+  const { start, steps = 100, learningRate = 1.5, blockSize = size } = options;
+  const problems = layers.map((layer) => createProblem(layer, options));
+  let learned = identity64(size);
+  let best = learned;
   const losses: number[] = [];
   for (let step = 0;; step++) {
-    const [rotatedX, rotatedW] = [toMatrix(multiply64(x, matrix)), toMatrix(multiply64(w, matrix))];
+    let loss = 0;
+    let gradient = createMatrix64(size, size);
+    for (const problem of problems) {
+      const part = problem(learned);
+      loss += part.loss;
+      gradient = add64(gradient, part.gradient);
+    }
+    if (loss < Math.min(...losses, Infinity)) best = learned;
+    losses.push(loss);
+    if (step === steps) break;
+    const rate = learningRate * (1 + Math.cos(Math.PI * step / steps)) / 2;
+    learned = cayleyStep(learned, unitNorm(withinBlocks(gradient, blockSize)), rate);
+  }
+  const matrix = start ? multiply64(toMatrix64(start.apply(toMatrix(identity64(size)))), best) : best;
+  return { rotation: denseRotation(matrix), learned: best, losses };
+}
+
+/** The loss of one layer and its gradient by the learned rotation. */
+function createProblem(
+  layer: RotatedLayer,
+  options: LearnRotationOptions,
+): (rotation: Matrix64) => { loss: number; gradient: Matrix64 } {
+  const { quantizeActivation, quantizeWeight = EXACT, start } = options;
+  const [x, w] = [layer.inputs, layer.weight].map((matrix) => toMatrix64(start?.apply(matrix) ?? matrix));
+  const [xT, wT] = [transpose64(x), transpose64(w)];
+  const expected = multiplyTransposed64(x, w);
+  return (rotation) => {
+    const [rotatedX, rotatedW] = [toMatrix(multiply64(x, rotation)), toMatrix(multiply64(w, rotation))];
     const quantizedX = toMatrix64(quantizeActivation.forward(rotatedX));
     const quantizedW = toMatrix64(quantizeWeight.forward(rotatedW));
     const error = subtract64(multiplyTransposed64(quantizedX, quantizedW), expected);
-    const loss = squaredNorm64(error);
-    if (loss < Math.min(...losses, Infinity)) best = matrix;
-    losses.push(loss);
-    if (step === steps) break;
     const byX = quantizeActivation.backward(rotatedX, toMatrix(multiply64(error, quantizedW)));
     const byW = quantizeWeight.backward(rotatedW, toMatrix(multiply64(transpose64(error), quantizedX)));
-    const gradient = unitNorm(add64(multiply64(xT, toMatrix64(byX)), multiply64(wT, toMatrix64(byW))));
-    matrix = cayleyStep(matrix, gradient, learningRate * (1 + Math.cos(Math.PI * step / steps)) / 2);
-  }
-  return { rotation: denseRotation(best), matrix: best, losses };
+    return {
+      loss: squaredNorm64(error),
+      gradient: add64(multiply64(xT, toMatrix64(byX)), multiply64(wT, toMatrix64(byW))),
+    };
+  };
+}
+
+/** The matrix with zeros outside the diagonal blocks: descent then stays block-diagonal. */
+function withinBlocks({ data, rows, cols }: Matrix64, blockSize: number): Matrix64 {
+  const block = (index: number): number => Math.floor(index / blockSize);
+  return createMatrix64(
+    rows,
+    cols,
+    data.map((value, i) => block(Math.floor(i / cols)) === block(i % cols) ? value : 0),
+  );
 }
 
 /** Only the direction of the gradient counts: the loss has no natural scale. */
 function unitNorm(matrix: Matrix64): Matrix64 {
   const norm = Math.sqrt(squaredNorm64(matrix)) || 1;
   return { ...matrix, data: matrix.data.map((value) => value / norm) };
-}
-
-/** Undoes the rounding of a start that came through float32, by one step of Newton's iteration. */
-function orthonormal(matrix: Matrix64): Matrix64 {
-  const gram = multiply64(matrix, multiply64(transpose64(matrix), matrix));
-  return { ...matrix, data: matrix.data.map((value, i) => 1.5 * value - 0.5 * gram.data[i]) };
 }

@@ -9,6 +9,7 @@ import {
 import {
   absmaxQuantizer,
   cayleyStep,
+  createMatrix,
   createMatrix64,
   createRandom,
   hadamard,
@@ -18,6 +19,7 @@ import {
   type Matrix64,
   multiplyTransposed64,
   randomOrthogonal,
+  type Rotation,
   subtract64,
 } from "@quik/quant/quant";
 import { createLayerFixture, normalMatrix, product, relativeError } from "./_fixture.ts";
@@ -78,11 +80,11 @@ Deno.test("learnRotation() beats the Hadamard rotation it starts from, which bea
     outliers: 4,
   });
   const start = hadamard(64, { seed: 1 });
-  const options = { inputs, quantizeActivation: int4, quantizeWeight: int4, start, steps: 40 };
-  const { losses, matrix, rotation } = learnRotation(weight, options);
+  const options = { quantizeActivation: int4, quantizeWeight: int4, start, steps: 40 };
+  const { losses, learned, rotation } = learnRotation([{ weight, inputs }], options);
   assertEquals(losses.length, 41);
-  assertLess(orthogonalityError(matrix), 1e-10);
-  const none = learnRotation(weight, { ...options, start: undefined, steps: 0 }).losses[0];
+  assertLess(orthogonalityError(learned), 1e-10);
+  const none = learnRotation([{ weight, inputs }], { ...options, start: undefined, steps: 0 }).losses[0];
   assertLess(losses[0], none / 2);
   assertLess(Math.min(...losses), 0.8 * losses[0]);
   const expected = product(inputs, weight);
@@ -92,7 +94,42 @@ Deno.test("learnRotation() beats the Hadamard rotation it starts from, which bea
   assertAlmostEquals(error / Math.min(...losses), 1, 1e-2);
 });
 
-Deno.test("learnRotation() of activations alone leaves the weight in full precision", () => {
+Deno.test("learnRotation() generalizes to inputs it has not seen", () => {
+  const fixture = createLayerFixture({ inputs: 48, outputs: 48, tokens: 512, outliers: 3 });
+  const half = (from: number) =>
+    createMatrix(256, 48, fixture.inputs.data.slice(from * 48, (from + 256) * 48));
+  const { weight } = fixture.layer;
+  const start = hadamard(48, { seed: 1 });
+  const { rotation } = learnRotation([{ weight, inputs: half(0) }], {
+    quantizeActivation: int4,
+    quantizeWeight: int4,
+    start,
+    steps: 30,
+  });
+  const unseen = half(256);
+  const expected = product(unseen, weight);
+  const error = (r: Rotation) =>
+    relativeError(expected, product(int4.forward(r.apply(unseen)), int4.forward(r.apply(weight))));
+  assertLess(error(rotation), 0.95 * error(start));
+});
+
+Deno.test("learnRotation() shares a rotation between layers and can stay within blocks", () => {
+  const [one, two] = [1, 2].map((seed) => {
+    const { layer: { weight }, inputs } = createLayerFixture({ inputs: 32, outputs: 24, outliers: 2, seed });
+    return { weight, inputs };
+  });
+  const options = { quantizeActivation: int4, start: hadamard(32), steps: 20, blockSize: 8 };
+  const { learned, losses } = learnRotation([one, two], options);
+  assertLess(Math.min(...losses), losses[0]);
+  const alone = [one, two].map((layer) => learnRotation([layer], { ...options, steps: 0 }).losses[0]);
+  assertAlmostEquals(losses[0] / (alone[0] + alone[1]), 1, 1e-9);
+  learned.data.forEach((value, i) => {
+    if (Math.floor(i / 32 / 8) !== Math.floor((i % 32) / 8)) assertEquals(value, 0);
+  });
+  assertThrows(() => learnRotation([], options), RangeError, "0 layers");
+});
+
+Deno.test("learnRotation() has nothing to gain without quantization", () => {
   const { layer: { weight }, inputs } = createLayerFixture({
     inputs: 32,
     outputs: 16,
@@ -100,7 +137,7 @@ Deno.test("learnRotation() of activations alone leaves the weight in full precis
     outliers: 2,
   });
   const exact = { forward: (x: Matrix) => x, backward: (_x: Matrix, gradient: Matrix) => gradient };
-  const { losses } = learnRotation(weight, { inputs, quantizeActivation: exact, steps: 1 });
+  const { losses } = learnRotation([{ weight, inputs }], { quantizeActivation: exact, steps: 1 });
   assert(losses.every((loss) => loss < 1e-6));
 });
 
