@@ -1,8 +1,31 @@
 // Packing codes of 1 to 8 bits into bytes and back, in the orders that the field stores them.
-import { packStream, unpackStream } from "./_bit_stream.ts";
+import { type LineOrderName, lineOrders } from "./_line_orders.ts";
+import { awqOrder, marlinOrder, type MatrixOrder, packMatrix, unpackMatrix } from "./_matrix_orders.ts";
+import { type LineLayout, lineLayout, packLines, unpackLines } from "./_pack_lines.ts";
 
-/** Where each code goes: `"row-major"` is a dense stream, each code in the lowest free bits (QUIK's low nibble first). */
-export type PackingOrder = "row-major";
+/**
+ * Where each code goes. Words are 32 bits, little-endian.
+ *
+ * | order | bits | what |
+ * | --- | --- | --- |
+ * | `row-major` | 1-8 | dense stream, each code in the lowest free bits: QUIK's low nibble first, ONNX, this library's kernels |
+ * | `bitsandbytes` | 4 | the first code of two in the high nibble |
+ * | `gguf` | 4 | blocks of 32: byte j holds code j low and code j + 16 high |
+ * | `interleaved` | 1, 2, 4, 8 | words in which `word & 0x0f0f0f0f` is codes 0-3 as four bytes, `word >> 4` masked codes 4-7 |
+ * | `compressed-tensors` | 1-8 | dense stream per row, padded to whole words; add the offset to signed codes first |
+ * | `gptq` | 2, 3, 4, 8 | a weight `[outputs, inputs]` to `[inputs * bits / 32, outputs]` words, each down the inputs |
+ * | `awq` | 4 | a weight `[outputs, inputs]` to `[inputs, outputs / 8]` words of outputs 0, 2, 4, 6, 1, 3, 5, 7 |
+ * | `marlin` | 4 | a weight `[outputs, inputs]` to `[inputs / 16, outputs * 2]` words in 16x64 tiles |
+ */
+export type PackingOrder =
+  | "row-major"
+  | "bitsandbytes"
+  | "gguf"
+  | "interleaved"
+  | "compressed-tensors"
+  | "gptq"
+  | "awq"
+  | "marlin";
 
 /** Options of {@linkcode pack} and {@linkcode unpack}. */
 export interface PackOptions {
@@ -12,15 +35,31 @@ export interface PackOptions {
    * @default {"row-major"}
    */
   readonly order?: PackingOrder;
-  /** Rows and columns of the codes, when each row is to start on a byte of its own; one row when left out. */
+  /**
+   * Rows and columns of the codes. Each line, see `axis`, starts on a byte or word of its own.
+   *
+   * @default {one row}
+   */
   readonly shape?: readonly [rows: number, columns: number];
   /**
-   * Bytes from one packed row to the next, for rows padded with zeros.
+   * The dimension along which neighbors share bytes: 1 packs along each row, 0 down each column, which gives
+   * `[packed rows, columns]` bytes (words for `compressed-tensors`). The orders `gptq`, `awq` and `marlin` fix their own.
    *
-   * @default {columns * bits / 8, which must then be whole}
+   * @default {1}
+   */
+  readonly axis?: 0 | 1;
+  /**
+   * Bytes of a packed line, for lines padded with zeros.
+   *
+   * @default {what the codes of a line fill exactly, or whole words for "compressed-tensors"}
    */
   readonly rowBytes?: number;
 }
+
+/** The codes that {@linkcode pack} takes. */
+export type PackableCodes = Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>;
+
+const matrixOrders: Readonly<Record<"awq" | "marlin", MatrixOrder>> = { awq: awqOrder, marlin: marlinOrder };
 
 /**
  * Packs codes into bytes. Signed codes (an `Int8Array`) are stored in two's complement.
@@ -28,8 +67,9 @@ export interface PackOptions {
  * @param codes The codes: unsigned and below `2^bits`, or an `Int8Array` of signed codes of that many bits.
  * @param bits Bits per code, 1 to 8.
  * @param options Order and shape.
- * @returns The packed bytes.
- * @throws {RangeError} If the width is illegal, a code does not fit it, or a row does not fill whole bytes.
+ * @returns The packed bytes; a view of them as words needs no copy.
+ * @throws {RangeError} If the order does not exist for the width, a code does not fit it, or the shape does not fill whole
+ * bytes, words or tiles.
  *
  * @example Usage
  * ```ts
@@ -41,27 +81,16 @@ export interface PackOptions {
  * assertEquals(unpack(packed, 4, 8), Uint8Array.of(8, 8, 10, 12, 13, 0, 4, 7));
  * ```
  */
-export function pack(
-  codes: Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>,
-  bits: number,
-  options: PackOptions = {},
-): Uint8Array<ArrayBuffer> {
+export function pack(codes: PackableCodes, bits: number, options: PackOptions = {}): Uint8Array<ArrayBuffer> {
   checkBits("pack", bits);
   checkCodes(codes, bits);
-  const { rows, columns, rowBytes } = rowLayout("pack", codes.length, bits, options);
-  const bytes = new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
-  const packed = new Uint8Array(rows * rowBytes);
-  if (rowBytes * 8 === columns * bits) packStream(bytes, bits, packed);
-  else {
-    for (let row = 0; row < rows; row++) {
-      packStream(
-        bytes.subarray(row * columns, (row + 1) * columns),
-        bits,
-        packed.subarray(row * rowBytes, (row + 1) * rowBytes),
-      );
-    }
+  // Every order keeps the low bits of a byte, which are the two's complement of a signed code.
+  const bytes = new Uint8Array(codes.buffer as ArrayBuffer, codes.byteOffset, codes.length);
+  const { order = "row-major" } = options;
+  if (order === "awq" || order === "marlin") {
+    return packMatrix(bytes, weightShape("pack", codes.length, bits, options), matrixOrders[order]);
   }
-  return packed;
+  return packLines(bytes, layoutOf("pack", codes.length, bits, options));
 }
 
 /**
@@ -81,26 +110,15 @@ export function unpack(
   options: PackOptions = {},
 ): Uint8Array<ArrayBuffer> {
   checkBits("unpack", bits);
-  const { rows, columns, rowBytes } = rowLayout("unpack", count, bits, options);
-  if (packed.length !== rows * rowBytes) {
-    throw new RangeError(
-      `Cannot unpack ${count} codes of ${bits} bits from ${packed.length} bytes: they take ${
-        rows * rowBytes
-      }`,
-    );
+  const { order = "row-major" } = options;
+  if (order === "awq" || order === "marlin") {
+    const shape = weightShape("unpack", count, bits, options);
+    checkBytes(packed, count, { bits, expected: count / 2 });
+    return unpackMatrix(packed, shape, matrixOrders[order]);
   }
-  const codes = new Uint8Array(count);
-  if (rowBytes * 8 === columns * bits) unpackStream(packed, bits, codes);
-  else {
-    for (let row = 0; row < rows; row++) {
-      unpackStream(
-        packed.subarray(row * rowBytes, (row + 1) * rowBytes),
-        bits,
-        codes.subarray(row * columns, (row + 1) * columns),
-      );
-    }
-  }
-  return codes;
+  const layout = layoutOf("unpack", count, bits, options);
+  checkBytes(packed, count, { bits, expected: layout.lines * layout.lineBytes });
+  return unpackLines(packed, layout);
 }
 
 /**
@@ -124,10 +142,7 @@ function checkBits(verb: string, bits: number): void {
   }
 }
 
-function checkCodes(
-  codes: Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>,
-  bits: number,
-): void {
+function checkCodes(codes: PackableCodes, bits: number): void {
   const isSigned = codes instanceof Int8Array;
   const offset = isSigned ? 2 ** (bits - 1) : 0;
   let all = 0;
@@ -141,28 +156,66 @@ function checkCodes(
   }
 }
 
-function rowLayout(
+function checkBytes(
+  packed: Uint8Array<ArrayBufferLike>,
+  count: number,
+  { bits, expected }: { bits: number; expected: number },
+): void {
+  if (packed.length !== expected) {
+    throw new RangeError(
+      `Cannot unpack ${count} codes of ${bits} bits from ${packed.length} bytes: they take ${expected}`,
+    );
+  }
+}
+
+function shapeOf(
+  verb: string,
+  count: number,
+  shape: readonly [number, number] | undefined,
+): readonly [number, number] {
+  const [rows, columns] = shape ?? [1, count];
+  if (!Number.isInteger(count) || count < 0 || rows * columns !== count) {
+    throw new RangeError(`Cannot ${verb} ${count} codes as [${rows}, ${columns}]: the shape must hold them`);
+  }
+  return [rows, columns];
+}
+
+function weightShape(
   verb: string,
   count: number,
   bits: number,
   options: PackOptions,
-): { rows: number; columns: number; rowBytes: number } {
-  const [rows, columns] = options.shape ?? [1, count];
-  if (!Number.isInteger(count) || count < 0 || rows * columns !== count) {
-    throw new RangeError(`Cannot ${verb} ${count} codes as [${rows}, ${columns}]: the shape must hold them`);
-  }
-  const rowBits = columns * bits;
-  const rowBytes = options.rowBytes ?? rowBits / 8;
-  if (!Number.isInteger(rowBytes)) {
-    const multiple = bits % 4 === 0 ? "even" : `a multiple of ${bits % 2 === 0 ? 4 : 8}`;
-    throw new RangeError(`Cannot ${verb} ${columns} codes as int${bits}: the count must be ${multiple}`);
-  }
-  if (rowBytes * 8 < rowBits) {
+): { outputs: number; inputs: number } {
+  const order = options.order as "awq" | "marlin";
+  if (bits !== 4) throw new RangeError(`Cannot ${verb} codes of ${bits} bits in ${order} order: it has 4`);
+  checkFixed(verb, options);
+  const [outputs, inputs] = shapeOf(verb, count, options.shape);
+  const { tileOutputs, tileInputs } = matrixOrders[order];
+  if (outputs % tileOutputs !== 0 || inputs % tileInputs !== 0) {
     throw new RangeError(
-      `Cannot ${verb} rows of ${columns} codes as int${bits} in ${rowBytes} bytes: they take ${
-        Math.ceil(rowBits / 8)
-      }`,
+      `Cannot ${verb} a [${outputs}, ${inputs}] weight in ${order} order: ` +
+        `it must be a multiple of [${tileOutputs}, ${tileInputs}]`,
     );
   }
-  return { rows, columns, rowBytes };
+  return { outputs, inputs };
+}
+
+/** The orders of whole weights say themselves along which dimension they pack, and need its shape. */
+function checkFixed(verb: string, options: PackOptions): void {
+  if (options.shape === undefined || options.axis !== undefined || options.rowBytes !== undefined) {
+    throw new TypeError(
+      `Cannot ${verb} in ${options.order} order: it takes the shape of a weight, and neither axis nor rowBytes`,
+    );
+  }
+}
+
+function layoutOf(verb: string, count: number, bits: number, options: PackOptions): LineLayout {
+  const { order = "row-major", axis = 1, rowBytes } = options;
+  if (!Object.hasOwn(lineOrders, order)) {
+    const names = [...Object.keys(lineOrders), ...Object.keys(matrixOrders)];
+    throw new RangeError(`Cannot ${verb} in "${order}" order: the orders are ${names.join(", ")}`);
+  }
+  if (order === "gptq") checkFixed(verb, options);
+  const [rows, columns] = shapeOf(verb, count, options.shape);
+  return lineLayout(verb, { order: order as LineOrderName, bits, rows, columns, axis, lineBytes: rowBytes });
 }
