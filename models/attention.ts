@@ -1,5 +1,6 @@
 // The attention of a block as a staged forward.
-import { applyRope, attend, type DeviceTensor, KvCache, normalize, type NormWeights } from "../ops/mod.ts";
+import type { Matrix } from "../quant/mod.ts";
+import { applyRope, attend, DeviceTensor, KvCache, normalize, type NormWeights } from "../ops/mod.ts";
 import type { PassContext } from "./block.ts";
 import { applyStage, type LinearSlot, type StagedForward } from "./linear_slot.ts";
 
@@ -30,9 +31,11 @@ export async function* attention(
   context: PassContext & { readonly layer: number },
 ): StagedForward {
   const [projectedQuery, projectedKey, value] = yield* applyStage(layers.inputs, x);
-  using values = value;
+  const { cacheTransform } = context;
   using query = await place(projectedQuery, layers.queryNorm, context);
-  using key = await place(projectedKey, layers.keyNorm, context);
+  const placedKey = await place(projectedKey, layers.keyNorm, context);
+  using key = cacheTransform ? await onHost(placedKey, cacheTransform.keys) : placedKey;
+  using values = cacheTransform ? await onHost(value, cacheTransform.values) : value;
   const shared = context.caches?.[context.layer];
   using own = shared ? undefined : new KvCache(x.backend, context.rows, key.columns);
   const cache = shared ?? own!;
@@ -51,6 +54,11 @@ async function place(
   const { rope, positions } = context;
   const normed = norm ? await consume(x, () => normalize(x, norm)) : x;
   return rope ? await consume(normed, () => applyRope(normed, rope, positions)) : normed;
+}
+
+/** Passes keys or values through a host function; uses up `x`. */
+function onHost(x: DeviceTensor, transform: (x: Matrix) => Matrix): Promise<DeviceTensor> {
+  return consume(x, async () => DeviceTensor.fromMatrix(x.backend, transform(await x.toMatrix())));
 }
 
 /** Frees a tensor once what reads it is queued. */

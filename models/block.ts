@@ -10,6 +10,7 @@ import {
 } from "../ops/mod.ts";
 import { attention, type AttentionLayers } from "./attention.ts";
 import { feedForward, type FeedForwardLayers } from "./feed_forward.ts";
+import type { CacheTransform } from "./cache_transform.ts";
 import type { LinearSlot, StagedForward } from "./linear_slot.ts";
 
 /** What the blocks of one pass share: which positions its rows stand at, and what came before them. */
@@ -22,6 +23,8 @@ export interface PassContext {
   readonly rope?: RopeTable;
   /** The cache of each layer; without it a pass sees only its own tokens, which then begin at position 0. */
   readonly caches?: readonly KvCache[];
+  /** What keys and values become before they are cached. Default: themselves. */
+  readonly cacheTransform?: CacheTransform;
 }
 
 /**

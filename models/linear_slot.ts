@@ -28,14 +28,25 @@ export class LinearSlot implements Disposable {
    * @throws {RangeError} If the shapes differ.
    */
   replace(linear: Linear): void {
-    const { inputs, outputs } = this.#linear;
-    if (linear.inputs !== inputs || linear.outputs !== outputs) {
+    this.exchange(linear)[Symbol.dispose]();
+  }
+
+  /**
+   * Puts another layer into the slot and hands out the old one, which is then the caller's to free or to put back.
+   *
+   * @param linear The new layer, of the same shape.
+   * @returns The old layer.
+   * @throws {RangeError} If the shapes differ.
+   */
+  exchange(linear: Linear): Linear {
+    const old = this.#linear;
+    if (linear.inputs !== old.inputs || linear.outputs !== old.outputs) {
       throw new RangeError(
-        `Cannot replace ${this.name} of shape [${outputs}, ${inputs}] by one of [${linear.outputs}, ${linear.inputs}]`,
+        `Cannot replace ${this.name} of shape [${old.outputs}, ${old.inputs}] by one of [${linear.outputs}, ${linear.inputs}]`,
       );
     }
-    this.#linear[Symbol.dispose]();
     this.#linear = linear;
+    return old;
   }
 
   /** Frees the layer. */

@@ -26,3 +26,4 @@ export { argmax, createSampler, type Sampler, type SamplerOptions } from "./samp
 export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 export { type CalibrationWindowOptions, calibrationWindows } from "./calibration_windows.ts";
 export { averageBitsPerWeight } from "./average_bits.ts";
+export { type CacheTransform, quantizedCache } from "./cache_transform.ts";

@@ -13,6 +13,7 @@ import {
 } from "../ops/mod.ts";
 import type { Decoder } from "./architecture.ts";
 import type { DecoderBlock, PassContext } from "./block.ts";
+import type { CacheTransform } from "./cache_transform.ts";
 import type { ModelConfig } from "./config.ts";
 import { drain, type LinearSlot } from "./linear_slot.ts";
 import { ropeFrequencies } from "./rope.ts";
@@ -76,6 +77,8 @@ export class Model implements Disposable {
   readonly blocks: readonly DecoderBlock[];
   /** Every linear layer of the blocks by its full name; replacing what is in a slot quantizes the model. */
   readonly linears: ReadonlyMap<string, LinearSlot>;
+  /** What keys and values become before they are cached: set it to evaluate a quantized cache. Default: themselves. */
+  cacheTransform?: CacheTransform;
   readonly #decoder: Decoder;
   readonly #rope: RopeTable | undefined;
   readonly #parts: ModelParts;
@@ -139,7 +142,13 @@ export class Model implements Disposable {
     const hidden = await this.#embed(inputIds, positions);
     return {
       hidden,
-      context: { rows, positions, rope: this.#rope, caches: options.cache?.layers },
+      context: {
+        rows,
+        positions,
+        rope: this.#rope,
+        caches: options.cache?.layers,
+        cacheTransform: this.cacheTransform,
+      },
       [Symbol.dispose]: () => positions.dispose(),
     };
   }

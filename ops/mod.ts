@@ -16,3 +16,4 @@ export { accumulateAbsmax, accumulateGram, tokenNll } from "./statistics.ts";
 export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";
 export { DeviceQuikLinear, quikBitsPerWeight } from "./device_quik_linear.ts";
 export { type Batch, type FloatLayer, QuikLinear } from "./quik_linear.ts";
+export { TermsLinear, type TermsLinearShape } from "./terms_linear.ts";
