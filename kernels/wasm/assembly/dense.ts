@@ -8,6 +8,8 @@ import { BFLOAT16, CODEBOOK, FLOAT16, FLOAT32, load4, loadTail, madd, storeLanes
 const BLOCK_INNER: i32 = 1024;
 /** Column tiles per block: 256 KiB of packed weight stay in the second-level cache. */
 const BLOCK_TILES: i32 = 16;
+/** Bytes of row panels up to which all of them stay in the second-level cache. */
+const SMALL_PANELS: i32 = 1 << 19;
 /** Row tiles per block. */
 const BLOCK_ROW_TILES: i32 = 64;
 
@@ -24,8 +26,10 @@ export function dense_linear(
   const packed = decoded + 4 * BLOCK_INNER;
   const rowTiles = (rows + MR - 1) / MR;
   const panelBytes = ((inner + 3) >> 2) * ROW_STEP;
-  for (let block = begin; block < end; block += BLOCK_TILES) {
-    const last = min(block + BLOCK_TILES, end);
+  // Few rows stay in the second-level cache whole, and each packed tile is used while it is in the first.
+  const blockTiles = rowTiles * panelBytes <= SMALL_PANELS ? 1 : BLOCK_TILES;
+  for (let block = begin; block < end; block += blockTiles) {
+    const last = min(block + blockTiles, end);
     for (let k = 0; k < inner; k += BLOCK_INNER) {
       const count = min(BLOCK_INNER, inner - k);
       const steps = (count + 3) >> 2;

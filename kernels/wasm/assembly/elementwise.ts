@@ -1,4 +1,5 @@
 // Element-wise ops on vectors of four; a ragged end is handled as a partial vector.
+import { constant, ONE } from "./constants";
 import { erfc1, exp4 } from "./math";
 import { FLOAT32, loadTail, storeLanes } from "./simd";
 
@@ -9,7 +10,7 @@ const GELU: i32 = 2;
 // @ts-ignore: decorator
 @inline
 function sigmoid(x: v128): v128 {
-  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp4(f32x4.neg(x))));
+  return f32x4.div(constant(ONE), f32x4.add(constant(ONE), exp4(f32x4.neg(x))));
 }
 
 function gelu1(x: f32): f32 {

@@ -1,26 +1,31 @@
 // Exponentials and logarithms: vector ones in float32 (about 1 unit in the last place), scalar ones in float64.
+import {
+  constant, EXP_HIGHEST, EXP_LOWEST, EXP_POLYNOMIAL, LN2_LOWER, LN2_UPPER, LOG2_E, ONE, ROUNDER,
+} from "./constants";
 import { madd } from "./simd";
 
 /** exp of four floats; below -87.3 it gives the smallest normal numbers, above 88.3 the largest. */
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  const limited = f32x4.pmax(f32x4.pmin(x, f32x4.splat(88.3)), f32x4.splat(-87.3));
+  const limited = f32x4.pmax(f32x4.pmin(x, constant(EXP_HIGHEST)), constant(EXP_LOWEST));
   // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
-  const shifted = madd(limited, f32x4.splat(1.44269504088896341), f32x4.splat(12582912));
-  const n = f32x4.sub(shifted, f32x4.splat(12582912));
+  const rounder = constant(ROUNDER);
+  const one = constant(ONE);
+  const shifted = madd(limited, constant(LOG2_E), rounder);
+  const n = f32x4.sub(shifted, rounder);
   // ln 2 in two parts, the first with few enough bits that n times it is exact.
-  let r = madd(n, f32x4.splat(-0.693359375), limited);
-  r = madd(n, f32x4.splat(2.12194440e-4), r);
-  let p = f32x4.splat(1.9875691500e-4);
-  p = madd(p, r, f32x4.splat(1.3981999507e-3));
-  p = madd(p, r, f32x4.splat(8.3334519073e-3));
-  p = madd(p, r, f32x4.splat(4.1665795894e-2));
-  p = madd(p, r, f32x4.splat(1.6666665459e-1));
-  p = madd(p, r, f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1));
-  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23));
-  return f32x4.mul(p, power);
+  let r = madd(n, constant(LN2_UPPER), limited);
+  r = madd(n, constant(LN2_LOWER), r);
+  let p = constant(EXP_POLYNOMIAL);
+  p = madd(p, r, constant(EXP_POLYNOMIAL + 1));
+  p = madd(p, r, constant(EXP_POLYNOMIAL + 2));
+  p = madd(p, r, constant(EXP_POLYNOMIAL + 3));
+  p = madd(p, r, constant(EXP_POLYNOMIAL + 4));
+  p = madd(p, r, constant(EXP_POLYNOMIAL + 5));
+  p = f32x4.add(madd(p, f32x4.mul(r, r), r), one);
+  // The bits of 1 are the exponent bias.
+  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), one));
 }
 
 /** exp of one double between -700 and 700. */

@@ -3,6 +3,7 @@
 // Weight codes become unsigned bytes (code + 8, or code + 128) because the native dot product takes a signed and an
 // unsigned operand; the sum of the activation codes of a row, times that offset, is subtracted again.
 // With 4-bit weights a step of 32 codes is two vectors, the even codes and the odd ones, in weights and activations alike.
+import { constant, FLIP_BYTES, FLIP_NIBBLES, LOW_NIBBLES, ONE_BIT, SEVEN_BITS } from "./constants";
 import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32, tileI32 } from "./micro";
 import { packTile } from "./panels";
 import { dot, FLOAT16, FLOAT32, loadTail, storeLanes, sums4i } from "./simd";
@@ -83,22 +84,25 @@ function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride
   let w3 = weight + stride * min(column + 3, last);
   const passBytes = steps * COLUMN_STEP;
   const each = weightMode == WEIGHT4 ? 2 : 1;
+  // Weight codes become unsigned as their top bit is flipped.
+  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : FLIP_BYTES);
+  const low = constant(LOW_NIBBLES);
   for (let i = 0; i < steps; i += each) {
     if (weightMode == WEIGHT4) {
-      unpackNibbles(dst, v128.load(w0));
-      unpackNibbles(dst + 16, v128.load(w1));
-      unpackNibbles(dst + 32, v128.load(w2));
-      unpackNibbles(dst + 48, v128.load(w3));
+      unpackNibbles(dst, v128.xor(v128.load(w0), flip), low);
+      unpackNibbles(dst + 16, v128.xor(v128.load(w1), flip), low);
+      unpackNibbles(dst + 32, v128.xor(v128.load(w2), flip), low);
+      unpackNibbles(dst + 48, v128.xor(v128.load(w3), flip), low);
     } else if (weightMode == WEIGHT8) {
-      v128.store(dst, flipped(w0));
-      v128.store(dst, flipped(w1), 16);
-      v128.store(dst, flipped(w2), 32);
-      v128.store(dst, flipped(w3), 48);
+      v128.store(dst, v128.xor(v128.load(w0), flip));
+      v128.store(dst, v128.xor(v128.load(w1), flip), 16);
+      v128.store(dst, v128.xor(v128.load(w2), flip), 32);
+      v128.store(dst, v128.xor(v128.load(w3), flip), 48);
     } else {
-      splitBytes(dst, passBytes, flipped(w0));
-      splitBytes(dst + 16, passBytes, flipped(w1));
-      splitBytes(dst + 32, passBytes, flipped(w2));
-      splitBytes(dst + 48, passBytes, flipped(w3));
+      splitBytes(dst, passBytes, v128.xor(v128.load(w0), flip));
+      splitBytes(dst + 16, passBytes, v128.xor(v128.load(w1), flip));
+      splitBytes(dst + 32, passBytes, v128.xor(v128.load(w2), flip));
+      splitBytes(dst + 48, passBytes, v128.xor(v128.load(w3), flip));
     }
     w0 += 16;
     w1 += 16;
@@ -108,28 +112,20 @@ function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride
   }
 }
 
-/** Sixteen 8-bit codes as code + 128. */
+/** 32 nibbles: the even ones in this step, the odd ones in the next. */
 // @ts-ignore: decorator
 @inline
-function flipped(src: usize): v128 {
-  return v128.xor(v128.load(src), i8x16.splat(<i8> 0x80));
-}
-
-/** 32 codes as code + 8: the even ones in this step, the odd ones in the next. */
-// @ts-ignore: decorator
-@inline
-function unpackNibbles(dst: usize, codes: v128): void {
-  const pair = v128.xor(codes, i8x16.splat(<i8> 0x88));
-  v128.store(dst, v128.and(pair, i8x16.splat(15)));
-  v128.store(dst, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), COLUMN_STEP);
+function unpackNibbles(dst: usize, pair: v128, low: v128): void {
+  v128.store(dst, v128.and(pair, low));
+  v128.store(dst, v128.and(i16x8.shr_u(pair, 4), low), COLUMN_STEP);
 }
 
 /** The upper seven bits in the first pass, the lowest bit in the second. */
 // @ts-ignore: decorator
 @inline
 function splitBytes(dst: usize, passBytes: usize, bytes: v128): void {
-  v128.store(dst, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)));
-  v128.store(dst + passBytes, v128.and(bytes, i8x16.splat(1)));
+  v128.store(dst, v128.and(i16x8.shr_u(bytes, 1), constant(SEVEN_BITS)));
+  v128.store(dst + passBytes, v128.and(bytes, constant(ONE_BIT)));
 }
 
 // @ts-ignore: decorator
@@ -167,24 +163,27 @@ function rowSums4(a: usize, weight: usize, column: i32, columns: i32, stride: us
   let w3 = weight + stride * min(column + 3, last);
   let c0 = i32x4.splat(0), c1 = i32x4.splat(0), c2 = i32x4.splat(0), c3 = i32x4.splat(0);
   const each = weightMode == WEIGHT4 ? 2 : 1;
+  // Weight codes become unsigned as their top bit is flipped.
+  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : FLIP_BYTES);
+  const low = constant(LOW_NIBBLES);
   for (let i = 0; i < steps; i += each) {
     const a0 = v128.load(a);
     if (weightMode == WEIGHT4) {
       const a1 = v128.load(a, 16);
-      c0 = dotNibbles(a0, a1, v128.load(w0), c0);
-      c1 = dotNibbles(a0, a1, v128.load(w1), c1);
-      c2 = dotNibbles(a0, a1, v128.load(w2), c2);
-      c3 = dotNibbles(a0, a1, v128.load(w3), c3);
+      c0 = dotNibbles(a0, a1, v128.xor(v128.load(w0), flip), c0, low);
+      c1 = dotNibbles(a0, a1, v128.xor(v128.load(w1), flip), c1, low);
+      c2 = dotNibbles(a0, a1, v128.xor(v128.load(w2), flip), c2, low);
+      c3 = dotNibbles(a0, a1, v128.xor(v128.load(w3), flip), c3, low);
     } else if (weightMode == WEIGHT8) {
-      c0 = dot(a0, flipped(w0), c0);
-      c1 = dot(a0, flipped(w1), c1);
-      c2 = dot(a0, flipped(w2), c2);
-      c3 = dot(a0, flipped(w3), c3);
+      c0 = dot(a0, v128.xor(v128.load(w0), flip), c0);
+      c1 = dot(a0, v128.xor(v128.load(w1), flip), c1);
+      c2 = dot(a0, v128.xor(v128.load(w2), flip), c2);
+      c3 = dot(a0, v128.xor(v128.load(w3), flip), c3);
     } else {
-      c0 = dotSplit(a0, flipped(w0), c0);
-      c1 = dotSplit(a0, flipped(w1), c1);
-      c2 = dotSplit(a0, flipped(w2), c2);
-      c3 = dotSplit(a0, flipped(w3), c3);
+      c0 = dotSplit(a0, v128.xor(v128.load(w0), flip), c0);
+      c1 = dotSplit(a0, v128.xor(v128.load(w1), flip), c1);
+      c2 = dotSplit(a0, v128.xor(v128.load(w2), flip), c2);
+      c3 = dotSplit(a0, v128.xor(v128.load(w3), flip), c3);
     }
     a += 16 * each;
     w0 += 16;
@@ -197,17 +196,16 @@ function rowSums4(a: usize, weight: usize, column: i32, columns: i32, stride: us
 
 // @ts-ignore: decorator
 @inline
-function dotNibbles(even: v128, odd: v128, codes: v128, sum: v128): v128 {
-  const pair = v128.xor(codes, i8x16.splat(<i8> 0x88));
-  sum = dot(even, v128.and(pair, i8x16.splat(15)), sum);
-  return dot(odd, v128.and(i16x8.shr_u(pair, 4), i8x16.splat(15)), sum);
+function dotNibbles(even: v128, odd: v128, pair: v128, sum: v128, low: v128): v128 {
+  sum = dot(even, v128.and(pair, low), sum);
+  return dot(odd, v128.and(i16x8.shr_u(pair, 4), low), sum);
 }
 
 // @ts-ignore: decorator
 @inline
 function dotSplit(a: v128, bytes: v128, sum: v128): v128 {
-  const upper = dot(a, v128.and(i16x8.shr_u(bytes, 1), i8x16.splat(0x7f)), i32x4.splat(0));
-  return dot(a, v128.and(bytes, i8x16.splat(1)), i32x4.add(sum, i32x4.shl(upper, 1)));
+  const upper = dot(a, v128.and(i16x8.shr_u(bytes, 1), constant(SEVEN_BITS)), i32x4.splat(0));
+  return dot(a, v128.and(bytes, constant(ONE_BIT)), i32x4.add(sum, i32x4.shl(upper, 1)));
 }
 
 /** A column tile of sums for the rows `row..row + 3`; with one row in all, straight from the weight. */

@@ -1,5 +1,6 @@
 // Vector helpers that every kernel shares: multiply-add, 8-bit dot products, reductions, loads of storage types.
 // The relaxed build uses fused and native instructions; the plain build spells them out.
+import { constant, HALF_LARGEST, HALF_LIFT, HALF_SIGN, HALF_SIZE, INFINITY_BITS } from "./constants";
 
 /** Storage types of a dense weight; the host passes these numbers. */
 export const FLOAT32: i32 = 0;
@@ -65,10 +66,10 @@ export function maxf(v: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function half4(h: v128): v128 {
-  const size = v128.and(h, i32x4.splat(0x7fff));
-  const scaled = f32x4.mul(i32x4.shl(size, 13), i32x4.splat(0x77800000));
-  const special = v128.and(i32x4.gt_s(size, i32x4.splat(0x7bff)), i32x4.splat(0x7f800000));
-  return v128.or(v128.or(scaled, special), i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16));
+  const size = v128.and(h, constant(HALF_SIZE));
+  const scaled = f32x4.mul(i32x4.shl(size, 13), constant(HALF_LIFT));
+  const special = v128.and(i32x4.gt_s(size, constant(HALF_LARGEST)), constant(INFINITY_BITS));
+  return v128.or(v128.or(scaled, special), i32x4.shl(v128.and(h, constant(HALF_SIGN)), 16));
 }
 
 /** Bytes of one value of a storage type. */
