@@ -20,3 +20,4 @@ export * from "./number_format.ts";
 export * from "./nvfp4.ts";
 export * from "./pack.ts";
 export * from "./round.ts";
+export * from "./thresholds.ts";

@@ -5,6 +5,7 @@
  */
 export type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "./backend.ts";
 export * from "./specs.ts";
+export type * from "./quantization_specs.ts";
 export {
   type BufferRole,
   checkBuffers,

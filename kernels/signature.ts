@@ -1,7 +1,9 @@
 // What buffers a spec takes: one table that every backend checks against, so that a wrong buffer is the same
 // error everywhere. Also how a spec is keyed and named in messages.
 import type { DeviceBuffer } from "./backend.ts";
-import { float16RowBytes, type FloatType, type KernelSpec, packedRowBytes, type ScaleType } from "./specs.ts";
+import { quantizationSignature } from "./_quantization_signature.ts";
+import { FLOAT_BYTES, optional, role, SCALE_BYTES, signature } from "./_roles.ts";
+import { float16RowBytes, type KernelSpec, packedRowBytes } from "./specs.ts";
 
 /** One buffer of an op: its role and the least number of bytes it must hold. */
 export interface BufferRole {
@@ -18,22 +20,6 @@ export interface KernelSignature {
   /** Buffers that are written. */
   readonly outputs: readonly BufferRole[];
 }
-
-const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2, bfloat16: 2 };
-const SCALE_BYTES: Readonly<Record<ScaleType, number>> = {
-  float32: 4,
-  float16: 2,
-  float8E4M3: 1,
-  float8E8M0: 1,
-};
-
-const role = (name: string, bytes: number): BufferRole => ({ name, bytes });
-const optional = (present: boolean, name: string, bytes: number): BufferRole[] =>
-  present ? [role(name, bytes)] : [];
-const signature = (inputs: BufferRole[], output: BufferRole, ...more: BufferRole[]): KernelSignature => ({
-  inputs,
-  outputs: [output, ...more],
-});
 
 /**
  * The buffers that a spec takes.
@@ -142,6 +128,8 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         ...optional(spec.bias, "bias", spec.columns * 4),
       ], role("y", spec.rows * spec.columns * 4));
     }
+    default:
+      return quantizationSignature(spec);
   }
 }
 

@@ -7,6 +7,7 @@
 // - Float buffers are float32 unless a spec names another type; index buffers are uint32.
 // - A row of packed codes or of float16 outliers starts at a multiple of 16 bytes and is padded with zeros
 //   (`packedRowBytes`, `float16RowBytes`), so that every backend may load 16 bytes at a time.
+import type { QuantizationSpec } from "./quantization_specs.ts";
 
 /** Storage type of a dense weight or table. */
 export type FloatType = "float32" | "float16" | "bfloat16";
@@ -297,7 +298,8 @@ export type KernelSpec =
   | TokenNllSpec
   | GramSpec
   | ColumnAbsmaxSpec
-  | CodebookLinearSpec;
+  | CodebookLinearSpec
+  | QuantizationSpec;
 
 /** Name of an op. */
 export type OpName = KernelSpec["op"];

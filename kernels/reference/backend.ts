@@ -5,9 +5,12 @@ import { checkBuffers, specKey } from "../signature.ts";
 import type { KernelSpec, OpName } from "../specs.ts";
 import type { ReferenceOp } from "./_views.ts";
 import { attention } from "./attention.ts";
+import { lowRankAdd, sparseAdd } from "./branches.ts";
 import { codebookLinear } from "./codebook_linear.ts";
 import { denseLinear } from "./dense_linear.ts";
 import { activation, add, gatedActivation } from "./elementwise.ts";
+import { dequantizeGroups, groupedLinear, quantizeGroups } from "./groups.ts";
+import { hadamardTransform } from "./hadamard.ts";
 import { integerMatmul, quikLinear } from "./integer_matmul.ts";
 import { layerNorm, rmsNorm } from "./norms.ts";
 import { quantizeActivations } from "./quantize_activations.ts";
@@ -35,6 +38,12 @@ const ops: OpTable = {
   gram,
   column_absmax: columnAbsmax,
   codebook_linear: codebookLinear,
+  hadamard: hadamardTransform,
+  quantize_groups: quantizeGroups,
+  dequantize_groups: dequantizeGroups,
+  grouped_linear: groupedLinear,
+  sparse_add: sparseAdd,
+  low_rank_add: lowRankAdd,
 };
 
 /** Every op there is. */

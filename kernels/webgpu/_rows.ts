@@ -1,6 +1,6 @@
 // The product for few rows, such as one token: bound by reading the right operand once. A workgroup computes eight
 // columns; the 32 invocations of a column stride over k together, keep one sum per row in registers, and reduce at the end.
-import type { TilePhase } from "./_tile.ts";
+import { resultOf, type TilePhase } from "./_tile.ts";
 import type { Workgroups } from "./program.ts";
 
 const LANES = 32;
@@ -73,7 +73,8 @@ ${phases.map((phase, p) => rowPhase(block, phase, p)).join("\n")}
 }
 
 function rowPhase(block: number, phase: RowPhase, p: number): string {
-  const { left, right, accumulator, accumulatorType: type } = phase;
+  const { left, right, accumulator, flush } = phase;
+  const { prefix, type } = resultOf(phase);
   const vectors = unitVectors(phase);
   const sums = range(block).map((m) => `${accumulator}_${m}`);
   const rightUnits = vectors / right.expand.length;
@@ -102,17 +103,27 @@ function rowPhase(block: number, phase: RowPhase, p: number): string {
     ]);
     return `{ ${products.join("\n          ")} }`;
   });
+  const results = range(block).map((m) => `${prefix}_${m}`);
+  const flushes = flush
+    ? sums.map((sum, m) => {
+      const at = { row: `min(${m}u, uniforms.rows - 1u)`, column: "weight_column", step: "unit" };
+      return `${results[m]} += ${flush.value(sum, at)}; ${sum} = 0;`;
+    })
+    : [];
   const store = (value: string): string => type === "f32" ? `bitcast<i32>(${value})` : value;
   const load = (place: string): string => type === "f32" ? `bitcast<f32>(${place})` : place;
-  return `  ${sums.map((sum) => `var ${sum}: ${type};`).join(" ")}
+  return `  ${sums.map((sum) => `var ${sum}: ${phase.accumulatorType};`).join(" ")}
+  ${flush ? results.map((result) => `var ${result}: ${type};`).join(" ") : ""}
   {
     let units = ${phase.units};
+    let weight_column = min(own_column, uniforms.columns - 1u);
     for (var unit = lane; unit < units; unit += ${LANES}u) {
       ${[...fetchRight, ...expandRight].join("\n      ")}
       ${rows.join("\n      ")}
+      ${flushes.join("\n      ")}
     }
     ${p > 0 ? "workgroupBarrier();" : ""}
-    ${sums.map((sum, m) => `partial[${m * THREADS}u + local] = ${store(sum)};`).join("\n    ")}
+    ${results.map((sum, m) => `partial[${m * THREADS}u + local] = ${store(sum)};`).join("\n    ")}
     workgroupBarrier();
     for (var stride = ${LANES / 2}u; stride > 0u; stride >>= 1u) {
       if (lane < stride) {

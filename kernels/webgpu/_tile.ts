@@ -46,6 +46,25 @@ export interface TilePhase {
   readonly accumulatorType: "i32" | "f32";
   /** WGSL statement that adds the product of vectors `a` and `b` to `sum`. */
   multiply(sum: string, a: string, b: string): string;
+  /** Moves the sums into others of type f32 on the way, which then are the result of the phase. */
+  readonly flush?: Flush;
+}
+
+/** How the sums of a phase are moved into float sums and start again, as group-wise scales need. */
+export interface Flush {
+  /** Prefix of the names of the float sums. */
+  readonly into: string;
+  /** WGSL condition, given the step just done and the number of steps. */
+  due(step: string, steps: string): string;
+  /** WGSL expression of what a sum adds to the float sum of its row and column. */
+  value(sum: string, at: { readonly row: string; readonly column: string; readonly step: string }): string;
+}
+
+/** Name prefix and type of what a phase leaves. */
+export function resultOf(
+  { accumulator, accumulatorType, flush }: Pick<TilePhase, "accumulator" | "accumulatorType" | "flush">,
+): { prefix: string; type: "i32" | "f32" } {
+  return flush ? { prefix: flush.into, type: "f32" } : { prefix: accumulator, type: accumulatorType };
 }
 
 /** Multiplies vectors of sixteen int8. */
@@ -93,10 +112,12 @@ export function tiledShader(
   const blockColumns = range(shape.columns / SIDE);
   const vector = `vec4<${epilogue.wordType}>`;
   const declarations = unique(phases.flatMap(({ left, right }) => [left.declarations, right.declarations]));
-  const accumulators = phases.flatMap(({ accumulator, accumulatorType }) =>
-    blockRows.map((i) =>
-      blockColumns.map((j) => `var ${accumulator}_${i}_${j}: ${accumulatorType};`).join(" ")
-    )
+  const sums = phases.flatMap((phase) => [
+    { prefix: phase.accumulator, type: phase.accumulatorType },
+    ...(phase.flush ? [resultOf(phase)] : []),
+  ]);
+  const accumulators = sums.flatMap(({ prefix, type }) =>
+    blockRows.map((i) => blockColumns.map((j) => `var ${prefix}_${i}_${j}: ${type};`).join(" "))
   );
   const rows = blockRows.map((i) => `
   {
@@ -108,7 +129,7 @@ ${
       `      {
         let column = column0 + x_local + ${j * SIDE}u;
         if (column < uniforms.columns) {
-          ${epilogue.perElement((phase) => `${phases[phase].accumulator}_${i}_${j}`)}
+          ${epilogue.perElement((phase) => `${resultOf(phases[phase]).prefix}_${i}_${j}`)}
         }
       }`
     ).join("\n")
@@ -173,8 +194,23 @@ ${
   }
       }
       workgroupBarrier();
+      ${phase.flush ? flushBlock(shape, phase, phase.flush) : ""}
     }
   }`;
+}
+
+function flushBlock(shape: TileShape, { accumulator }: TilePhase, flush: Flush): string {
+  const blocks = range(shape.rows / SIDE).flatMap((i) =>
+    range(shape.columns / SIDE).map((j) => {
+      const sum = `${accumulator}_${i}_${j}`;
+      const row = `min(row0 + y_local + ${i * SIDE}u, uniforms.rows - 1u)`;
+      const column = `min(column0 + x_local + ${j * SIDE}u, uniforms.columns - 1u)`;
+      return `${flush.into}_${i}_${j} += ${flush.value(sum, { row, column, step: "step" })}; ${sum} = 0;`;
+    })
+  );
+  return `if (${flush.due("step", "steps")}) {
+        ${blocks.join("\n        ")}
+      }`;
 }
 
 /** Statements that move one operand from storage through registers into its tile. */

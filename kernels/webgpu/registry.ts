@@ -6,15 +6,21 @@ import type { WebGpuCapabilities } from "./capabilities.ts";
 import { codebookLinearVariants } from "./codebook_linear.ts";
 import { columnAbsmaxVariants } from "./column_absmax.ts";
 import { denseLinearVariants } from "./dense_linear.ts";
+import { dequantizeGroupsVariants } from "./dequantize_groups.ts";
 import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
 import { gramVariants } from "./gram.ts";
+import { groupedLinearVariants } from "./grouped_linear.ts";
+import { hadamardVariants } from "./hadamard.ts";
 import { integerMatmulVariants } from "./integer_matmul.ts";
+import { lowRankAddVariants } from "./low_rank_add.ts";
 import { layerNormVariants, rmsNormVariants } from "./norms.ts";
 import type { KernelVariant } from "./program.ts";
 import { quantizeActivationsVariants } from "./quantize_activations.ts";
+import { quantizeGroupsVariants } from "./quantize_groups.ts";
 import { quikLinearVariants } from "./quik_linear.ts";
 import { ropeVariants } from "./rope.ts";
 import { gatherRowsVariants, scatterRowsVariants } from "./rows.ts";
+import { sparseAddVariants } from "./sparse_add.ts";
 import { tokenNllVariants } from "./token_nll.ts";
 
 type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<KernelSpec, { op: Op }>>[] };
@@ -37,6 +43,12 @@ const VARIANTS: VariantTable = {
   gram: gramVariants,
   column_absmax: columnAbsmaxVariants,
   codebook_linear: codebookLinearVariants,
+  hadamard: hadamardVariants,
+  quantize_groups: quantizeGroupsVariants,
+  dequantize_groups: dequantizeGroupsVariants,
+  grouped_linear: groupedLinearVariants,
+  sparse_add: sparseAddVariants,
+  low_rank_add: lowRankAddVariants,
 };
 
 /**

@@ -8,6 +8,7 @@ import type {
   QuikLinearSpec,
 } from "../../kernels/specs.ts";
 import { createRandom, type Random } from "../../quant/mod.ts";
+import { quantizationCases } from "./_quantization_cases.ts";
 import { codeRows, halfRows, integers, normals, splitColumns, storedNormals } from "./_inputs.ts";
 
 /** How an output must agree with the reference. */
@@ -43,6 +44,7 @@ export function conformanceCases(seed = 1): Case[] {
     ...attentionCases(random),
     ...elementwiseCases(random),
     ...statisticsCases(random),
+    ...quantizationCases(random),
   ];
 }
 

@@ -1,0 +1,28 @@
+// The words in which the table of signatures is written.
+import type { BufferRole, KernelSignature } from "./signature.ts";
+import type { FloatType, ScaleType } from "./specs.ts";
+
+/** Bytes of one value. */
+export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2, bfloat16: 2 };
+
+/** Bytes of one scale. */
+export const SCALE_BYTES: Readonly<Record<ScaleType, number>> = {
+  float32: 4,
+  float16: 2,
+  float8E4M3: 1,
+  float8E8M0: 1,
+};
+
+/** One buffer. */
+export const role = (name: string, bytes: number): BufferRole => ({ name, bytes });
+
+/** One buffer or none. */
+export const optional = (present: boolean, name: string, bytes: number): BufferRole[] =>
+  present ? [role(name, bytes)] : [];
+
+/** Inputs, then one output or more. */
+export const signature = (
+  inputs: BufferRole[],
+  output: BufferRole,
+  ...more: BufferRole[]
+): KernelSignature => ({ inputs, outputs: [output, ...more] });
