@@ -6,6 +6,7 @@
  */
 export * from "./block_format.ts";
 export * from "./codebook.ts";
+export * from "./dynamic8.ts";
 export * from "./encode_array.ts";
 export * from "./float.ts";
 export * from "./floats.ts";

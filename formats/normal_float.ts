@@ -1,6 +1,7 @@
 // NormalFloat codebooks (QLoRA, arXiv 2305.14314): levels that hold equal mass of a normal distribution.
 import { defineCodebook } from "./codebook.ts";
 import type { ByteFormat } from "./number_format.ts";
+import { linspace } from "./_linspace.ts";
 import { normalQuantile } from "./_normal_quantile.ts";
 
 /** The outermost probability of the code, as published: the mean of `1 - 1/30` and `1 - 1/32`. */
@@ -19,23 +20,15 @@ export function normalFloatLevels(bits: number): Float32Array<ArrayBuffer> {
     throw new RangeError(`Cannot make NormalFloat levels of ${bits} bits: the width must be from 2 to 8`);
   }
   const positives = 2 ** (bits - 1);
-  const upper = probabilities(positives).map(normalQuantile).map(Math.fround);
-  const lower = probabilities(positives - 1).map(normalQuantile).map(Math.fround);
+  const upper = quantiles(positives);
+  const lower = quantiles(positives - 1);
   const levels = [...lower.map((value) => -value), 0, ...upper];
   return Float32Array.from(levels, (value) => value / upper[0]).sort();
 }
 
-/**
- * `count` equal steps from the outer probability down to 1/2, the last left out. In float32 and counted from the nearer
- * end, as `torch.linspace` does: the published NF4 table carries these roundings.
- */
-function probabilities(count: number): number[] {
-  const outer = Math.fround(OUTER_PROBABILITY);
-  const step = Math.fround(Math.fround(0.5 - outer) / count);
-  return Array.from(
-    { length: count },
-    (_, i) => Math.fround(2 * i <= count ? outer + step * i : 0.5 - step * (count - i)),
-  );
+/** The quantiles of `count` equal steps from the outer probability down to 1/2, the last left out. */
+function quantiles(count: number): Float32Array<ArrayBuffer> {
+  return linspace(OUTER_PROBABILITY, 0.5, count).subarray(0, count).map(normalQuantile);
 }
 
 /** Defines NormalFloat with any number of bits; a value between two levels takes the lower one, as in bitsandbytes. */

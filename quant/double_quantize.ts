@@ -1,30 +1,5 @@
 // Double quantization (QLoRA, arXiv 2305.14314): the scales of small blocks are themselves quantized, to 8 bits.
-import { type ByteFormat, defineCodebook } from "../formats/mod.ts";
-
-/**
- * The 256 signed levels of bitsandbytes' dynamic 8-bit type, ascending: in the decade below `10^-i` the midpoints of
- * `2^(6 - i)` intervals, both signs, for i from 0 to 6, and 0 and 1.
- *
- * @returns The levels, of which the largest is 1 and the smallest -0.99297.
- */
-export function dynamicLevels(): Float32Array<ArrayBuffer> {
-  const levels = [0, 1];
-  for (let i = 0; i <= 6; i++) {
-    const intervals = 2 ** i;
-    for (let k = 0; k < intervals; k++) {
-      const middle = 0.1 + 0.9 * (k + 0.5) / intervals;
-      levels.push(middle * 10 ** (i - 6), -middle * 10 ** (i - 6));
-    }
-  }
-  return Float32Array.from(levels.sort((a, b) => a - b));
-}
-
-/** Bitsandbytes' dynamic 8-bit type as a number format. */
-export const dynamic8: ByteFormat = defineCodebook({
-  name: "dynamic8",
-  levels: dynamicLevels(),
-  ties: "lower",
-});
+import { type ByteFormat, dynamic8 } from "../formats/mod.ts";
 
 /** Options of {@linkcode doubleQuantize}. */
 export interface DoubleQuantizeOptions {
@@ -32,6 +7,8 @@ export interface DoubleQuantizeOptions {
   readonly blockSize?: number;
   /** Format of the quantized scales. Default {@linkcode dynamic8}, as in bitsandbytes. */
   readonly format?: ByteFormat;
+  /** What is subtracted from the scales first. Default their mean; torch's float32 mean may differ in the last bit. */
+  readonly offset?: number;
 }
 
 /** Scales in 8 bits: `scale = format.decode(code) * scales[block] + offset`. */
@@ -57,9 +34,7 @@ export interface DoubleQuantized {
  */
 export function doubleQuantize(values: Float32Array, options: DoubleQuantizeOptions = {}): DoubleQuantized {
   const { blockSize = 256, format = dynamic8 } = options;
-  let sum = 0;
-  for (const value of values) sum += value;
-  const offset = Math.fround(sum / values.length);
+  const offset = Math.fround(options.offset ?? meanOf(values));
   const scales = new Float32Array(Math.ceil(values.length / blockSize));
   const codes = new Uint8Array(values.length);
   for (let block = 0; block < scales.length; block++) {
@@ -72,6 +47,12 @@ export function doubleQuantize(values: Float32Array, options: DoubleQuantizeOpti
     for (let i = start; i < end; i++) codes[i] = format.encode(Math.fround(values[i] - offset) / scale);
   }
   return { format, blockSize, codes, scales, offset };
+}
+
+function meanOf(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
 }
 
 /** The scales that {@linkcode doubleQuantize} stored. */

@@ -64,7 +64,8 @@ export function quantizeBlocks(weight: Matrix, options: QuantizeBlocksOptions = 
     const block = Math.floor(i / blockSize);
     absmax[block] = Math.max(absmax[block], Math.abs(data[i]));
   }
-  const relative = data.map((value, i) => value / (absmax[Math.floor(i / blockSize)] || 1));
+  const inverse = absmax.map((scale) => 1 / (scale || 1)); // bitsandbytes multiplies by the rounded reciprocal
+  const relative = data.map((value, i) => value * inverse[Math.floor(i / blockSize)]);
   const codes = encodeArray(format, relative) as Uint8Array<ArrayBuffer>;
   return {
     rows,

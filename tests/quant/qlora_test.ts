@@ -1,4 +1,4 @@
-import { assert, assertAlmostEquals, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
 import { float8E4M3, int8, levelsOf, nf4 } from "@quik/quant/formats";
 import {
   blockBits,
@@ -9,7 +9,6 @@ import {
   dequantizeBlocks,
   doubleDequantize,
   doubleQuantize,
-  dynamicLevels,
   lowRankMatrix,
   type Matrix,
   qloraBackward,
@@ -62,16 +61,6 @@ Deno.test("blockBits() of QLoRA is 4.127 bits per weight, 4.5 without double qua
   const bits = (options = {}) => blockBits(quantizeBlocks(weight, options)) / weight.data.length;
   assertAlmostEquals(bits(), 4 + 8 / 64 + 32 / (64 * 256) + 32 / 65536, 1e-9);
   assertEquals(bits({ doubleQuantization: false }), 4.5);
-});
-
-Deno.test("dynamicLevels() are 256 ascending levels that end at 1", () => {
-  const levels = dynamicLevels();
-  assertEquals(levels.length, 256);
-  assertEquals(new Set(levels).size, 256);
-  for (let i = 1; i < 256; i++) assert(levels[i] > levels[i - 1]);
-  assertEquals([levels[127], levels[255]], [0, 1]);
-  assertAlmostEquals(levels[254], 0.992969, 1e-6);
-  assertAlmostEquals(levels[0], -0.992969, 1e-6);
 });
 
 Deno.test("doubleQuantize() moves scales by less than 0.6% of their mean in every format", () => {
