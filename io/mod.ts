@@ -41,3 +41,4 @@ export {
   readQuikLayer,
   type StoredQuikLayer,
 } from "./quik_checkpoint.ts";
+export { readStoredLinear, type StoredLinear } from "./stored_linear.ts";

@@ -9,7 +9,8 @@
 import { decodeArray, encodeArray, float16, pack, signExtend, unpack } from "../formats/mod.ts";
 import { baseColumns, createMatrix, type QuikWeights } from "../quant/mod.ts";
 import type { TensorToWrite } from "./safetensors_writer.ts";
-import { tensorInfo, type TensorReader } from "./tensor.ts";
+import { readTyped } from "./_read_typed.ts";
+import { tensorInfo, type TensorReader, type TensorType } from "./tensor.ts";
 
 /** What `quantization_config` says of one QUIK layer. */
 export interface QuikModule {
@@ -116,17 +117,8 @@ export async function readQuikLayer(
   const [outputs] = tensorInfo(reader, `${name}.weight_scale`).shape;
   const [outlierCount] = tensorInfo(reader, `${name}.outlier_indices`).shape;
   const count = inputs - outlierCount;
-  const read = async (suffix: string, type: string, shape: readonly number[]): Promise<ArrayBuffer> => {
-    const info = tensorInfo(reader, `${name}.${suffix}`);
-    if (info.type !== type || info.shape.join() !== shape.join()) {
-      throw new RangeError(
-        `Cannot read ${info.name} as ${type} [${shape.join(", ")}]: it is ${info.type} [${
-          info.shape.join(", ")
-        }]`,
-      );
-    }
-    return (await reader.readBytes(info.name)).buffer;
-  };
+  const read = (suffix: string, type: TensorType, shape: readonly number[]): Promise<ArrayBuffer> =>
+    readTyped(reader, `${name}.${suffix}`, { type, shape });
   const packed = await read("weight_packed", "U8", [outputs, Math.ceil(count * bits / 8)]);
   const indices = new Uint32Array(await read("outlier_indices", "I32", [outlierCount]));
   checkIndices(name, indices, inputs);

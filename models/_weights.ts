@@ -17,8 +17,8 @@ import type { ModelConfig } from "./config.ts";
 import { LinearSlot } from "./linear_slot.ts";
 import { restoreLinear } from "./restore_linear.ts";
 
-/** Tensors that some tools write and no forward needs: rotary frequencies and attention masks. */
-const IGNORED = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
+/** Tensors that some tools write and no forward here needs: rotary frequencies, attention masks, scales of an 8-bit cache. */
+const IGNORED = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias|self_attn\.[kv]_scale)$/;
 
 /** Shape of a linear layer in a checkpoint. */
 export interface LinearShape {
@@ -43,6 +43,8 @@ export class Weights {
   readonly backend: Backend;
   readonly #reader: TensorReader;
   readonly #asked = new Set<string>();
+  /** Modules whose tensors a quantized layer accounts for, those it needs no more included. */
+  readonly #restored = new Set<string>();
   readonly #quantization: unknown;
   readonly #owned: Disposable[] = [];
 
@@ -109,10 +111,14 @@ export class Weights {
     for (const [suffix, rows] of Object.entries(parts) as [Suffix, readonly number[] | null][]) {
       const partName = `${name}${suffix}`;
       const restored = this.#quantization !== undefined &&
-        await restoreLinear(partName, this.#reader, { backend: this.backend, config: this.#quantization });
+        await restoreLinear({ name: partName, module: name, rows }, this.#reader, {
+          backend: this.backend,
+          config: this.#quantization,
+        });
       if (restored) {
         checkRestored(partName, restored, { outputs: rows?.length ?? shape.outputs, inputs: shape.inputs });
         slots.push(this.#keep(new LinearSlot(partName, restored, sources)));
+        this.#restored.add(name);
         continue;
       }
       fused ??= await this.#readLinear(name, shape);
@@ -125,6 +131,7 @@ export class Weights {
   checkAllUsed(options: { readonly allow?: readonly string[] } = {}): void {
     for (const name of this.#reader.tensors.keys()) {
       if (this.#asked.has(name) || IGNORED.test(name) || options.allow?.includes(name)) continue;
+      if (this.#isPartOfRestored(name)) continue;
       throw new RangeError(
         `Cannot load ${this.#reader.name}: it has tensor ${name}, which config.json does not account for`,
       );
@@ -134,6 +141,14 @@ export class Weights {
   /** Frees everything that was loaded. */
   dispose(): void {
     for (const owned of this.#owned) owned[Symbol.dispose]();
+  }
+
+  /** Whether a tensor is called `MODULE.something` (or `MODULE.something.more`) of a restored module. */
+  #isPartOfRestored(name: string): boolean {
+    for (let dot = name.lastIndexOf("."); dot > 0; dot = name.lastIndexOf(".", dot - 1)) {
+      if (this.#restored.has(name.slice(0, dot))) return true;
+    }
+    return false;
   }
 
   async #readLinear(
