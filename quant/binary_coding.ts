@@ -20,8 +20,11 @@ export interface BinaryCodingOptions {
   readonly weights?: ArrayLike<number>;
   /** Rounds of assigning and refitting. Default 15. */
   readonly iterations?: number;
-  /** `greedy` takes the mean residual plane by plane; `uniform` starts from rounding to k-bit integers. Default `uniform`. */
-  readonly init?: "greedy" | "uniform";
+  /**
+   * Where to start: `greedy` takes the mean residual plane by plane, `uniform` rounds to k-bit integers, `best` takes the
+   * better end of both. Default `best`.
+   */
+  readonly init?: "greedy" | "uniform" | "best";
 }
 
 /**
@@ -95,8 +98,8 @@ function refit(
 }
 
 /**
- * Fits a binary code to values: nearest codes and least-squares levels in turn. The error never rises; with `uniform` it
- * ends at or below that of rounding to integers of k bits.
+ * Fits a binary code to values: nearest codes and least-squares levels in turn. The error never rises; unless the start is
+ * `greedy`, it ends at or below that of rounding to integers of k bits.
  *
  * @param values The values.
  * @param k Bits of a code, 1 to 8.
@@ -119,18 +122,32 @@ export function fitBinaryCoding(
   options: BinaryCodingOptions = {},
 ): BinaryCoding {
   if (!Number.isInteger(k) || k < 1 || k > 8) throw new RangeError(`Cannot fit a binary code of ${k} bits`);
-  const { iterations = 15, init = "uniform" } = options;
+  const { iterations = 15, init = "best" } = options;
   const total = options.weights ? Array.from(options.weights).reduce((sum, w) => sum + w, 0) : 0;
   const weights = total > 0 ? options.weights : undefined;
-  let best = init === "greedy" ? greedyCoding(values, k) : integerCoding(values, k);
-  let { codes, error } = assign(values, weights, best);
+  const starts = [
+    ...(init === "greedy" ? [] : [integerCoding(values, k)]),
+    ...(init === "uniform" ? [] : [greedyCoding(values, k)]),
+  ];
+  const ends = starts.map((start) => alternate(values, weights, { start, iterations }));
+  return ends.reduce((best, end) => end.error < best.error ? end : best).coding;
+}
+
+/** Assigns and refits until nothing improves. */
+function alternate(
+  values: ArrayLike<number>,
+  weights: ArrayLike<number> | undefined,
+  { start, iterations }: { start: BinaryCoding; iterations: number },
+): { coding: BinaryCoding; error: number } {
+  let coding = start, { codes, error } = assign(values, weights, coding);
   for (let iteration = 0; iteration < iterations && error > 0; iteration++) {
-    const coding = refit(values, weights, codes, k), next = assign(values, weights, coding);
+    const refitted = refit(values, weights, codes, coding.alpha.length),
+      next = assign(values, weights, refitted);
     if (!(next.error < error)) break;
-    best = coding;
+    coding = refitted;
     ({ codes, error } = next);
   }
-  return best;
+  return { coding, error };
 }
 
 /** The k-bit asymmetric integer grid of the values, as a binary code. */

@@ -1,0 +1,73 @@
+import { createMatrix, hqq, integerGrid, nearestRounder } from "@quik/quant/quant";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import reference from "../fixtures/hqq_reference.json" with { type: "json" };
+import { createLayerFixture, normalMatrix } from "./_fixture.ts";
+
+const { layer: { weight }, calibration } = createLayerFixture({
+  inputs: 128,
+  outputs: 64,
+  weights: "t4",
+  tokens: 8,
+});
+
+const meanAbs = (a: Float32Array, b: Float32Array) =>
+  a.reduce((sum, v, i) => sum + Math.abs(v - b[i]), 0) / a.length;
+
+Deno.test("hqq() lowers the error step by step and keeps the best", () => {
+  for (const bits of [2, 3, 4]) {
+    const { errors, weight: rounded } = hqq(weight, { bits, roundZero: false });
+    for (let i = 1; i < errors.length - 1; i++) assertLess(errors[i], errors[i - 1]);
+    // Storing scale and zero as float16 moves the error a little.
+    assertAlmostEquals(meanAbs(weight.data, rounded.data) / Math.min(...errors), 1, 0.01);
+    assert(Math.min(...errors) <= errors[0]);
+  }
+});
+
+Deno.test("hqq() beats plain rounding on heavy-tailed weights", () => {
+  for (const bits of [2, 3, 4]) {
+    const grid = integerGrid({ bits, mapping: "asym" });
+    const plain = nearestRounder({ grid, groupSize: 64 }).round(weight, {
+      calibration,
+      outliers: new Uint32Array(0),
+    });
+    const ratio = meanAbs(weight.data, hqq(weight, { bits, roundZero: true }).weight.data) /
+      meanAbs(weight.data, plain.weight.data);
+    assertLess(ratio, 0.98);
+  }
+});
+
+Deno.test("hqq() decodes to the weights it returns and repeats itself", () => {
+  const result = hqq(weight, { bits: 3, groupSize: 50 });
+  assertEquals(hqq(weight, { bits: 3, groupSize: 50 }), result);
+  const groups = Math.ceil(weight.cols / 50);
+  for (let i = 0; i < weight.data.length; i++) {
+    const group = Math.floor(i / weight.cols) * groups + Math.floor(i % weight.cols / 50);
+    const value = (result.codes[i] - result.zeros[group]) * result.scales[group];
+    assertAlmostEquals(result.weight.data[i], value, 1e-7);
+  }
+});
+
+Deno.test("hqq() agrees with the authors' package", () => {
+  const { rows, cols, groupSize } = reference;
+  const source = createMatrix(rows, cols, Float32Array.from(reference.weight));
+  for (const { bits, roundZero, codes, scales, zeros, error } of reference.cases) {
+    const ours = hqq(source, { bits, roundZero, groupSize });
+    assertAlmostEquals(Math.min(...ours.errors) / error, 1, 1e-5);
+    ours.zeros.forEach((zero, g) =>
+      assertAlmostEquals(zero, zeros[g], 2e-3 * Math.max(1, Math.abs(zeros[g])))
+    );
+    ours.scales.forEach((scale, g) => assertAlmostEquals(scale / scales[g], 1, 5e-4));
+    // Ours are computed with the stored float16 parameters, so that they fit them; near-ties may differ by one.
+    const equal = ours.codes.reduce((sum, code, i) => sum + (code === codes[i] ? 1 : 0), 0);
+    assert(equal >= 0.99 * codes.length, `${equal} of ${codes.length} codes are theirs`);
+  }
+});
+
+Deno.test("hqq() takes zeros and constants and rejects bad input", () => {
+  for (const constant of [0, 2, -1e-6]) {
+    const result = hqq(createMatrix(1, 4, new Float32Array(4).fill(constant)), { bits: 4 });
+    result.weight.data.forEach((w) => assertAlmostEquals(w, constant, 2e-3 * Math.abs(constant) + 1e-6));
+  }
+  assertThrows(() => hqq(normalMatrix(1, 4), { bits: 9 }), RangeError, "9 bits");
+  assertThrows(() => hqq(createMatrix(1, 1, Float32Array.of(NaN)), { bits: 4 }), RangeError, "NaN");
+});
