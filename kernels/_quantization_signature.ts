@@ -57,5 +57,30 @@ export function quantizationSignature(spec: QuantizationSpec): KernelSignature {
         role("up", spec.columns * spec.rank * bytes),
       ], role("y", spec.rows * spec.columns * 4));
     }
+    case "inverse_factor":
+      return signature(
+        [
+          role("hessian", spec.size * spec.size * 4),
+          role("order", spec.size * 4),
+          role("damping", 4),
+        ],
+        role("factor", spec.size * spec.size * 4),
+        role("pivots", spec.size * 4),
+      );
+    case "gptq_sweep":
+      return signature(
+        [
+          role("factor", spec.columns * spec.columns * 4),
+          role("column groups", spec.base * 4),
+          role("scales", spec.rows * spec.groups * 4),
+          role("zero points", spec.rows * spec.groups * 4),
+          role("thresholds", (2 ** spec.bits - 1) * 4),
+          role("code table", 2 ** spec.bits * 4),
+          role("table", 2 ** spec.bits * 4),
+        ],
+        role("weight", spec.rows * spec.columns * 4),
+        role("codes", spec.rows * packedRowBytes(spec.base, 8)),
+        role("loss", spec.rows * 4),
+      );
   }
 }

@@ -140,6 +140,50 @@ export interface LowRankAddSpec {
   readonly weightType: FloatType;
 }
 
+/**
+ * The factor that GPTQ works with: upper triangular U with `inverse(H) = U^T U`, where
+ * `H[i, j] = hessian[order[i], order[j]]`, plus `damping` on the diagonal; a diagonal element of 0, a column that was never
+ * active, counts as 1.
+ *
+ * Inputs: hessian float32 `[size, size]`, symmetric, order uint32 `[size]`, damping float32 `[1]`.
+ * Outputs: U float32 `[size, size]`, zeros below the diagonal, and pivots float32 `[size]`: unless all are positive and
+ * finite, H is not positive definite and U means nothing.
+ */
+export interface InverseFactorSpec {
+  /** Names the op. */
+  readonly op: "inverse_factor";
+  /** Rows and columns of the Hessian. */
+  readonly size: number;
+}
+
+/**
+ * GPTQ's sweep (arXiv 2210.17323): rounds the first `base` columns of a weight from left to right, each error spread over
+ * the columns still to come by the factor of the inverse Hessian: `error = (w - w') / U[k, k]`, `w[j] -= error * U[k, j]`.
+ * Columns from `base` on absorb errors and stay as they are then. Columns are in the order of rounding throughout.
+ *
+ * A weight takes the code of `w / scale + zero` (thresholds as in `quantize_groups`) and the value
+ * `(table[code] - zero) * scale`, with the scale and zero point of its row and of the group of its column.
+ *
+ * Inputs: U float32 `[columns, columns]`, group of each column uint32 `[base]`, scales and zero points float32
+ * `[rows, groups]`, thresholds float32 `[2^bits - 1]`, codes of the intervals uint32 `[2^bits]`, table float32 `[2^bits]`.
+ * Outputs: weight float32 `[rows, columns]`, rounded in place, codes (rows of `packedRowBytes(base, 8)`, one byte each,
+ * padded with zeros), loss float32 `[rows]`: half the sum of squared errors.
+ */
+export interface GptqSweepSpec {
+  /** Names the op. */
+  readonly op: "gptq_sweep";
+  /** Output features. */
+  readonly rows: number;
+  /** Input features. */
+  readonly columns: number;
+  /** Columns that are rounded, at most all. */
+  readonly base: number;
+  /** Groups of a row. */
+  readonly groups: number;
+  /** Width of a code. */
+  readonly bits: 2 | 3 | 4 | 8;
+}
+
 /** The ops of this file. */
 export type QuantizationSpec =
   | HadamardSpec
@@ -147,4 +191,6 @@ export type QuantizationSpec =
   | DequantizeGroupsSpec
   | GroupedLinearSpec
   | SparseAddSpec
-  | LowRankAddSpec;
+  | LowRankAddSpec
+  | InverseFactorSpec
+  | GptqSweepSpec;

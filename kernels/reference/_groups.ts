@@ -48,3 +48,10 @@ export function writeBits(packed: Uint8Array<ArrayBuffer>, codes: ArrayLike<numb
     if ((bit & 7) + bits > 8) packed[(bit >> 3) + 1] |= codes[k] >> (8 - (bit & 7));
   }
 }
+
+/** Number of ascending thresholds at or below a value. */
+export function countAtOrBelow(thresholds: Float32Array, value: number): number {
+  let count = 0;
+  while (count < thresholds.length && thresholds[count] <= value) count++;
+  return count;
+}

@@ -9,6 +9,7 @@ import { lowRankAdd, sparseAdd } from "./branches.ts";
 import { codebookLinear } from "./codebook_linear.ts";
 import { denseLinear } from "./dense_linear.ts";
 import { activation, add, gatedActivation } from "./elementwise.ts";
+import { gptqSweep, inverseFactor } from "./gptq.ts";
 import { dequantizeGroups, groupedLinear, quantizeGroups } from "./groups.ts";
 import { hadamardTransform } from "./hadamard.ts";
 import { integerMatmul, quikLinear } from "./integer_matmul.ts";
@@ -44,6 +45,8 @@ const ops: OpTable = {
   grouped_linear: groupedLinear,
   sparse_add: sparseAdd,
   low_rank_add: lowRankAdd,
+  inverse_factor: inverseFactor,
+  gptq_sweep: gptqSweep,
 };
 
 /** Every op there is. */

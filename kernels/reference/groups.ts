@@ -2,7 +2,7 @@
 import type { DequantizeGroupsSpec, GroupedLinearSpec, QuantizeGroupsSpec } from "../quantization_specs.ts";
 import { packedRowBytes } from "../specs.ts";
 import { readCodes } from "./_codes.ts";
-import { decodeGroups, writeBits } from "./_groups.ts";
+import { countAtOrBelow, decodeGroups, writeBits } from "./_groups.ts";
 import { type Bytes, floats, indices } from "./_views.ts";
 
 const MIN_SCALE = 2 ** -126;
@@ -34,13 +34,6 @@ export function quantizeGroups(
     }
     writeBits(new Uint8Array(outputs[0], row * stride, stride), codes, bits);
   }
-}
-
-/** Number of ascending thresholds at or below a value. */
-function countAtOrBelow(thresholds: Float32Array, value: number): number {
-  let count = 0;
-  while (count < thresholds.length && thresholds[count] <= value) count++;
-  return count;
 }
 
 /** Reference of {@linkcode DequantizeGroupsSpec}. */

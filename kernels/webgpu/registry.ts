@@ -8,10 +8,12 @@ import { columnAbsmaxVariants } from "./column_absmax.ts";
 import { denseLinearVariants } from "./dense_linear.ts";
 import { dequantizeGroupsVariants } from "./dequantize_groups.ts";
 import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
+import { gptqSweepVariants } from "./gptq_sweep.ts";
 import { gramVariants } from "./gram.ts";
 import { groupedLinearVariants } from "./grouped_linear.ts";
 import { hadamardVariants } from "./hadamard.ts";
 import { integerMatmulVariants } from "./integer_matmul.ts";
+import { inverseFactorVariants } from "./inverse_factor.ts";
 import { lowRankAddVariants } from "./low_rank_add.ts";
 import { layerNormVariants, rmsNormVariants } from "./norms.ts";
 import type { KernelVariant } from "./program.ts";
@@ -49,6 +51,8 @@ const VARIANTS: VariantTable = {
   grouped_linear: groupedLinearVariants,
   sparse_add: sparseAddVariants,
   low_rank_add: lowRankAddVariants,
+  inverse_factor: inverseFactorVariants,
+  gptq_sweep: gptqSweepVariants,
 };
 
 /**

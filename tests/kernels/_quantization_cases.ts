@@ -5,6 +5,7 @@ import type { CodeBits } from "../../kernels/specs.ts";
 import { hadamardMatrix, type Random } from "../../quant/mod.ts";
 import type { Case } from "./_cases.ts";
 import type { Skip } from "./conformance.ts";
+import { gptqCases } from "./_gptq_cases.ts";
 import { codeRows, normals, storedNormals } from "./_inputs.ts";
 
 /** For backends that have none of these ops. */
@@ -20,6 +21,8 @@ const QUANTIZATION_OPS: ReadonlySet<string> = new Set<QuantizationSpec["op"]>([
   "grouped_linear",
   "sparse_add",
   "low_rank_add",
+  "inverse_factor",
+  "gptq_sweep",
 ]);
 
 /** Cases of every op of the file. */
@@ -30,6 +33,7 @@ export function quantizationCases(random: Random): Case[] {
     ...dequantizeGroupsCases(random),
     ...groupedLinearCases(random),
     ...branchCases(random),
+    ...gptqCases(random),
   ];
 }
 

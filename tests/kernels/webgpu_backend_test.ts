@@ -43,3 +43,19 @@ gpuTest("WebGpuBackend.dispatch() refuses small, missing and foreign buffers", a
   large.dispose();
   await assertRejects(() => backend.read(large), TypeError, "disposed");
 });
+
+gpuTest("inverse_factor tells of a matrix that is not positive definite by its pivots", async () => {
+  using backend = await createWebGpuBackend();
+  const kernel = await backend.prepare({ op: "inverse_factor", size: 2 });
+  using hessian = backend.allocate(16);
+  using order = backend.allocate(8);
+  using damping = backend.allocate(4);
+  using factor = backend.allocate(16);
+  using pivots = backend.allocate(8);
+  backend.write(hessian, Float32Array.of(1, 2, 2, 1));
+  backend.write(order, Uint32Array.of(0, 1));
+  backend.write(damping, new Float32Array(1));
+  backend.dispatch(kernel, [hessian, order, damping], [factor, pivots]);
+  const found = new Float32Array(await backend.read(pivots));
+  assertEquals(found.every((pivot) => pivot > 0 && pivot < Infinity), false);
+});
