@@ -6,6 +6,7 @@
 export type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "./backend.ts";
 export * from "./specs.ts";
 export type * from "./quantization_specs.ts";
+export type * from "./fbgemm_specs.ts";
 export {
   type BufferRole,
   checkBuffers,
@@ -37,6 +38,7 @@ export {
   type Workgroups,
 } from "./webgpu/program.ts";
 export { variantsFor } from "./webgpu/registry.ts";
+export { type SplitWeight, splitWeightOutliers } from "./weight_outliers.ts";
 export { createWasmBackend, type WasmBackendOptions } from "./wasm/backend.ts";
 export { createReferenceBackend } from "./reference/backend.ts";
 export { BACKEND_CHOICES, type BackendChoice, chooseBackend, type ChosenBackend } from "./choose_backend.ts";

@@ -1,6 +1,7 @@
 // What buffers a spec takes: one table that every backend checks against, so that a wrong buffer is the same
 // error everywhere. Also how a spec is keyed and named in messages.
 import type { DeviceBuffer } from "./backend.ts";
+import { fbgemmSignature } from "./_fbgemm_signature.ts";
 import { quantizationSignature } from "./_quantization_signature.ts";
 import { FLOAT_BYTES, optional, role, SCALE_BYTES, signature } from "./_roles.ts";
 import { float16RowBytes, type KernelSpec, packedRowBytes } from "./specs.ts";
@@ -128,6 +129,9 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         ...optional(spec.bias, "bias", spec.columns * 4),
       ], role("y", spec.rows * spec.columns * 4));
     }
+    case "affine_linear":
+    case "outlier_matmul":
+      return fbgemmSignature(spec);
     default:
       return quantizationSignature(spec);
   }

@@ -8,6 +8,7 @@
 // - A row of packed codes or of float16 outliers starts at a multiple of 16 bytes and is padded with zeros
 //   (`packedRowBytes`, `float16RowBytes`), so that every backend may load 16 bytes at a time.
 import type { QuantizationSpec } from "./quantization_specs.ts";
+import type { FbgemmSpec } from "./fbgemm_specs.ts";
 
 /** Storage type of a dense weight or table. */
 export type FloatType = "float32" | "float16" | "bfloat16";
@@ -299,7 +300,8 @@ export type KernelSpec =
   | GramSpec
   | ColumnAbsmaxSpec
   | CodebookLinearSpec
-  | QuantizationSpec;
+  | QuantizationSpec
+  | FbgemmSpec;
 
 /** Name of an op. */
 export type OpName = KernelSpec["op"];

@@ -4,6 +4,7 @@ import type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "
 import { checkBuffers, specKey } from "../signature.ts";
 import type { KernelSpec, OpName } from "../specs.ts";
 import type { ReferenceOp } from "./_views.ts";
+import { affineLinear, outlierMatmul } from "./fbgemm.ts";
 import { attention } from "./attention.ts";
 import { lowRankAdd, sparseAdd } from "./branches.ts";
 import { codebookLinear } from "./codebook_linear.ts";
@@ -47,6 +48,8 @@ const ops: OpTable = {
   low_rank_add: lowRankAdd,
   inverse_factor: inverseFactor,
   gptq_sweep: gptqSweep,
+  affine_linear: affineLinear,
+  outlier_matmul: outlierMatmul,
 };
 
 /** Every op there is. */

@@ -6,6 +6,7 @@ import type { Context, Region, Work } from "./_context.ts";
 import { Heap, MAX_PAGES } from "./_heap.ts";
 import type { KernelFunction, KernelModule } from "./_module.ts";
 import type { Pool } from "./_pool.ts";
+import * as fbgemm from "./_ops_fbgemm.ts";
 import * as linear from "./_ops_linear.ts";
 import * as rows from "./_ops_rows.ts";
 
@@ -30,6 +31,8 @@ const ops: OpTable = {
   gram: linear.gram,
   column_absmax: rows.columnAbsmax,
   codebook_linear: linear.codebookLinear,
+  affine_linear: fbgemm.affineLinear,
+  outlier_matmul: fbgemm.outlierMatmul,
 };
 
 /** Operations (one multiply-add is two) that are worth waking a thread for: measured, about 50 microseconds. */
@@ -185,6 +188,10 @@ export class WasmBackend implements Backend, Context {
 
   indices(region: Region, count: number): Uint32Array {
     return new Uint32Array(this.#memory.buffer, region.address, count);
+  }
+
+  floats(address: number, count: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, address, count);
   }
 
   writeIntegers(address: number, values: readonly number[]): void {

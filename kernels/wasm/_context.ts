@@ -32,6 +32,8 @@ export interface Context {
   temporary(byteLength: number): number;
   /** Indices in memory. */
   indices(region: Region, count: number): Uint32Array;
+  /** Floats in memory. */
+  floats(address: number, count: number): Float32Array;
   /** Writes a structure of 32-bit integers into memory. */
   writeIntegers(address: number, values: readonly number[]): void;
 }

@@ -22,8 +22,8 @@ const SCALE_TYPES: Readonly<Record<ScaleType, number>> = {
   float8E8M0: 3,
 };
 /** Rows and columns of the tile of `assembly/micro.ts`, and the bytes of one step of a row panel. */
-const TILE_ROWS = 3;
-const TILE_COLUMNS = 4;
+export const TILE_ROWS = 3;
+export const TILE_COLUMNS = 4;
 const ROW_STEP = 48;
 
 /** Runs a {@linkcode DenseLinearSpec}. */
@@ -163,34 +163,39 @@ export function quikLinear(
 }
 
 /** How weight bytes are laid out (`assembly/quik.ts`). */
-function weightMode(context: Context, bits: CodeBits): number {
+export function weightMode(context: Context, bits: CodeBits): number {
   return bits === 4 ? 0 : context.dotTakesBytes ? 1 : 2;
 }
 
+/** Row panels of signed bytes. */
+export interface CodePanels {
+  readonly panels: number;
+  readonly rowSums: number;
+  /** Rows of a panel: a single token is not padded to a tile, as its kernel reads the weight where it lies. */
+  readonly width: number;
+  readonly units: number;
+}
+
+/** Takes room for row panels of signed bytes and the sum of each row. */
+export function codePanels(context: Context, rows: number, inner: number, mode: number): CodePanels {
+  const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
+  const width = rows === 1 ? 1 : TILE_ROWS;
+  const units = Math.ceil(rows / width);
+  const panels = context.temporary(units * width * steps * 16);
+  return { panels, rowSums: context.temporary(units * width * 4), width, units };
+}
+
 /** Packs activation codes as signed bytes. Returns the addresses of the panels and of the row sums. */
-function packCodes(
+export function packCodes(
   context: Context,
-  spec: IntegerMatmulSpec | QuikLinearSpec,
+  spec: { readonly rows: number; readonly inner: number; readonly activationBits: CodeBits },
   codes: number,
   mode: number,
 ): [number, number] {
   const { rows, inner, activationBits } = spec;
-  const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
-  // A single token is not padded to a tile: its kernel reads the weight where it lies.
-  const width = rows === 1 ? 1 : TILE_ROWS;
-  const units = Math.ceil(rows / width);
-  const panels = context.temporary(units * width * steps * 16);
-  const rowSums = context.temporary(units * width * 4);
-  context.run("pack_codes", { units, cost: 3 * inner }, [
-    codes,
-    rows,
-    inner,
-    activationBits,
-    mode,
-    width,
-    panels,
-    rowSums,
-  ]);
+  const { panels, rowSums, width, units } = codePanels(context, rows, inner, mode);
+  const args = [codes, rows, inner, activationBits, mode, width, panels, rowSums];
+  context.run("pack_codes", { units, cost: 3 * inner }, args);
   return [panels, rowSums];
 }
 

@@ -9,6 +9,7 @@ import type {
 } from "../../kernels/specs.ts";
 import { createRandom, type Random } from "../../quant/mod.ts";
 import { quantizationCases } from "./_quantization_cases.ts";
+import { fbgemmCases } from "./_fbgemm_cases.ts";
 import { codeRows, halfRows, integers, normals, splitColumns, storedNormals } from "./_inputs.ts";
 
 /** How an output must agree with the reference. */
@@ -45,6 +46,7 @@ export function conformanceCases(seed = 1): Case[] {
     ...elementwiseCases(random),
     ...statisticsCases(random),
     ...quantizationCases(random),
+    ...fbgemmCases(random),
   ];
 }
 

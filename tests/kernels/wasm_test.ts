@@ -24,7 +24,7 @@ Deno.test("integer ops are exact where the dot product takes seven bits only", a
   using backend = new WasmBackend(module, narrow, pool);
   using wide = await createWasmBackend({ threads: 1 });
   for (const testCase of conformanceCases()) {
-    if (testCase.spec.op !== "integer_matmul") continue;
+    if (!["integer_matmul", "affine_linear"].includes(testCase.spec.op)) continue;
     assertEquals(await runCase(backend, testCase), await runCase(wide, testCase));
   }
 });

@@ -7,6 +7,7 @@ const TABLE = memory.data<u32>([
   0x42b0999a, 0xc2ae999a, 0x3fb8aa3b, 0x4b400000, 0xbf318000, 0x395e8083, // exp: 88.3, -87.3, log2(e), 1.5 * 2^23, -ln 2 in two parts
   0x39506967, 0x3ab743ce, 0x3c088908, 0x3d2aa9c1, 0x3e2aaaaa, 0x3f000000, // exp: coefficients, highest power first
   0x3f800000, // 1
+  0x40404040, // byte mask
 ]);
 
 export const LOW_NIBBLES: i32 = 0;
@@ -27,6 +28,7 @@ export const LN2_UPPER: i32 = 14;
 export const LN2_LOWER: i32 = 15;
 export const EXP_POLYNOMIAL: i32 = 16;
 export const ONE: i32 = 22;
+export const BYTES_OF_64: i32 = 23;
 
 /** A constant of the table in all four lanes. */
 // @ts-ignore: decorator

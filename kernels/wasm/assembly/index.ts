@@ -3,6 +3,7 @@
 export { attention, attention_pack, attention_panels, attention_scratch } from "./attention";
 export { dense_linear, dense_row, dense_scratch, gram_upper, mirror_upper, pack_transposed_rows } from "./dense";
 export { activation, add, gated_activation } from "./elementwise";
+export { affine_linear, outlier_matmul, quantize_pack, transpose_codes } from "./fbgemm";
 export { pack_rows } from "./panels";
 export { quantize_activations } from "./quantize";
 export { integer_matmul, pack_codes, quik_linear, quik_scratch } from "./quik";

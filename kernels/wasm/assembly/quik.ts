@@ -1,20 +1,21 @@
 // The integer product of 4- and 8-bit codes and QUIK's epilogue.
 //
-// Weight codes become unsigned bytes (code + 8, or code + 128) because the native dot product takes a signed and an
+// Weight codes become unsigned bytes (code + 8, code + 128 or code + 64) because the native dot product takes a signed and an
 // unsigned operand; the sum of the activation codes of a row, times that offset, is subtracted again.
 // With 4-bit weights a step of 32 codes is two vectors, the even codes and the odd ones, in weights and activations alike.
-import { constant, FLIP_BYTES, FLIP_NIBBLES, LOW_NIBBLES, ONE_BIT, SEVEN_BITS } from "./constants";
+import { BYTES_OF_64, constant, FLIP_BYTES, FLIP_NIBBLES, LOW_NIBBLES, ONE_BIT, SEVEN_BITS } from "./constants";
 import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32, tileI32 } from "./micro";
 import { packTile } from "./panels";
 import { dot, FLOAT16, FLOAT32, loadTail, storeLanes, sums4i } from "./simd";
 
-/** How weight bytes lie in a panel: 4-bit codes; 8-bit codes as bytes; 8-bit codes as seven bits and one bit. */
+/** How weight bytes lie in a panel: 4-bit codes; 8-bit codes as bytes, or as seven bits and one bit; codes of 7 bits. */
 const WEIGHT4: i32 = 0;
-const WEIGHT8: i32 = 1;
+export const WEIGHT8: i32 = 1;
 const WEIGHT8_SPLIT: i32 = 2;
+export const WEIGHT7: i32 = 3;
 
 /** Vectors of 16 codes in a padded row. */
-function stepsOf(inner: i32, weightMode: i32): i32 {
+export function stepsOf(inner: i32, weightMode: i32): i32 {
   return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 1 : (inner + 15) >> 4;
 }
 
@@ -76,7 +77,7 @@ function sum16(v: v128): v128 {
 }
 
 /** Packs four columns of weight codes as unsigned bytes, side by side: four streams hide the latency of memory. */
-function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride: usize, steps: i32, weightMode: i32): void {
+export function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride: usize, steps: i32, weightMode: i32): void {
   const last = columns - 1;
   let w0 = weight + stride * column;
   let w1 = weight + stride * min(column + 1, last);
@@ -84,8 +85,8 @@ function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride
   let w3 = weight + stride * min(column + 3, last);
   const passBytes = steps * COLUMN_STEP;
   const each = weightMode == WEIGHT4 ? 2 : 1;
-  // Weight codes become unsigned as their top bit is flipped.
-  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : FLIP_BYTES);
+  // Codes become unsigned as their top bit is flipped, or 64 is added to those of seven bits.
+  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : weightMode == WEIGHT7 ? BYTES_OF_64 : FLIP_BYTES);
   const low = constant(LOW_NIBBLES);
   for (let i = 0; i < steps; i += each) {
     if (weightMode == WEIGHT4) {
@@ -93,6 +94,11 @@ function packWeight(dst: usize, weight: usize, column: i32, columns: i32, stride
       unpackNibbles(dst + 16, v128.xor(v128.load(w1), flip), low);
       unpackNibbles(dst + 32, v128.xor(v128.load(w2), flip), low);
       unpackNibbles(dst + 48, v128.xor(v128.load(w3), flip), low);
+    } else if (weightMode == WEIGHT7) {
+      v128.store(dst, i8x16.add(v128.load(w0), flip));
+      v128.store(dst, i8x16.add(v128.load(w1), flip), 16);
+      v128.store(dst, i8x16.add(v128.load(w2), flip), 32);
+      v128.store(dst, i8x16.add(v128.load(w3), flip), 48);
     } else if (weightMode == WEIGHT8) {
       v128.store(dst, v128.xor(v128.load(w0), flip));
       v128.store(dst, v128.xor(v128.load(w1), flip), 16);
@@ -142,7 +148,7 @@ function passesOf(weightMode: i32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function strideOf(inner: i32, weightMode: i32): usize {
+export function strideOf(inner: i32, weightMode: i32): usize {
   return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 4 : ((inner + 15) >> 4) << 4;
 }
 
@@ -163,8 +169,8 @@ function rowSums4(a: usize, weight: usize, column: i32, columns: i32, stride: us
   let w3 = weight + stride * min(column + 3, last);
   let c0 = i32x4.splat(0), c1 = i32x4.splat(0), c2 = i32x4.splat(0), c3 = i32x4.splat(0);
   const each = weightMode == WEIGHT4 ? 2 : 1;
-  // Weight codes become unsigned as their top bit is flipped.
-  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : FLIP_BYTES);
+  // Codes become unsigned as their top bit is flipped, or 64 is added to those of seven bits.
+  const flip = constant(weightMode == WEIGHT4 ? FLIP_NIBBLES : weightMode == WEIGHT7 ? BYTES_OF_64 : FLIP_BYTES);
   const low = constant(LOW_NIBBLES);
   for (let i = 0; i < steps; i += each) {
     const a0 = v128.load(a);
@@ -174,6 +180,11 @@ function rowSums4(a: usize, weight: usize, column: i32, columns: i32, stride: us
       c1 = dotNibbles(a0, a1, v128.xor(v128.load(w1), flip), c1, low);
       c2 = dotNibbles(a0, a1, v128.xor(v128.load(w2), flip), c2, low);
       c3 = dotNibbles(a0, a1, v128.xor(v128.load(w3), flip), c3, low);
+    } else if (weightMode == WEIGHT7) {
+      c0 = dot(a0, i8x16.add(v128.load(w0), flip), c0);
+      c1 = dot(a0, i8x16.add(v128.load(w1), flip), c1);
+      c2 = dot(a0, i8x16.add(v128.load(w2), flip), c2);
+      c3 = dot(a0, i8x16.add(v128.load(w3), flip), c3);
     } else if (weightMode == WEIGHT8) {
       c0 = dot(a0, v128.xor(v128.load(w0), flip), c0);
       c1 = dot(a0, v128.xor(v128.load(w1), flip), c1);
@@ -211,7 +222,7 @@ function dotSplit(a: v128, bytes: v128, sum: v128): v128 {
 /** A column tile of sums for the rows `row..row + 3`; with one row in all, straight from the weight. */
 // @ts-ignore: decorator
 @inline
-function tileOfSums(
+export function tileOfSums(
   panels: usize, packed: usize, weight: usize, row: i32, rows: i32, column: i32, columns: i32,
   stride: usize, steps: i32, weightMode: i32, tile: usize,
 ): void {
