@@ -4,6 +4,8 @@ import {
   type BlockFormat,
   decodeArray,
   float16,
+  ggmlMxfp4,
+  ggmlNvfp4,
   iq4_nl,
   q4_0,
   q4_1,
@@ -27,6 +29,8 @@ const BLOCK_FORMATS: Partial<Record<GgufType, BlockFormat>> = {
   Q4_K: q4_K,
   Q6_K: q6_K,
   IQ4_NL: iq4_nl,
+  MXFP4: ggmlMxfp4,
+  NVFP4: ggmlNvfp4,
 };
 
 /** Converts raw bytes, which begin at offset 0 of their buffer, to float32. */
