@@ -1,6 +1,7 @@
 // `quik quantize`: a checkpoint in, a quantized checkpoint out.
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { requireEmptyDirectory } from "../io/mod.ts";
 import type { BackendChoice } from "../kernels/mod.ts";
 import {
   averageBitsPerWeight,
@@ -8,7 +9,6 @@ import {
   loadModel,
   loadTokenizer,
   quantizeModel,
-  requireEmptyDirectory,
   saveModel,
 } from "../models/mod.ts";
 import {

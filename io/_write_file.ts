@@ -8,7 +8,7 @@
  */
 export async function writeFileAtomically(
   path: string,
-  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  chunks: AsyncIterable<Uint8Array<ArrayBuffer>> | Iterable<Uint8Array<ArrayBuffer>>,
 ): Promise<void> {
   const { open, rename, rm } = await import("node:fs/promises");
   const temporary = `${path}.${crypto.randomUUID()}.part`;

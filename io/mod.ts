@@ -17,6 +17,7 @@ export { openCheckpoint } from "./checkpoint.ts";
 export { openDirectory, openFileSource } from "./file_source.ts";
 export { type GgufReader, type GgufTensorInfo, type GgufValue, openGguf } from "./gguf_reader.ts";
 export { GGUF_TYPES, type GgufBlock, type GgufType } from "./gguf_types.ts";
+export { requireEmptyDirectory, writeDirectory, writeSmallFile } from "./output_directory.ts";
 export { openSafetensors } from "./safetensors_reader.ts";
 export {
   encodeSafetensors,

@@ -21,7 +21,7 @@ export {
 export { type LinearScaling, type Llama3Scaling, type RopeConfig, ropeFrequencies } from "./rope.ts";
 export { calibrate, type CalibratedStage, type CalibrateOptions } from "./calibrate.ts";
 export { quantizeModel, type QuantizeModelOptions } from "./quantize_model.ts";
-export { requireEmptyDirectory, saveModel, type SaveModelOptions } from "./save_model.ts";
+export { saveModel, type SaveModelOptions } from "./save_model.ts";
 export { argmax, createSampler, type Sampler, type SamplerOptions } from "./sampler.ts";
 export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 export { type CalibrationWindowOptions, calibrationWindows } from "./calibration_windows.ts";

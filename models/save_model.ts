@@ -1,7 +1,5 @@
 // Saves a quantized model as a checkpoint directory: codes and scales beside the tensors that stay as they were, the
 // configuration with a `quantization_config`, the tokenizer.
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
 import {
   openCheckpoint,
   openDirectory,
@@ -11,7 +9,9 @@ import {
   readText,
   type TensorReader,
   type TensorToWrite,
+  writeDirectory,
   writeSafetensors,
+  writeSmallFile,
 } from "../io/mod.ts";
 import { DeviceQuikLinear } from "../ops/mod.ts";
 import type { Model } from "./model.ts";
@@ -30,20 +30,6 @@ const COPIED_FILES = [
 ];
 
 /**
- * Throws unless a directory can be made or is empty.
- *
- * @param directory Path.
- * @throws {RangeError} If it exists and holds something, or is a file.
- */
-export async function requireEmptyDirectory(directory: string): Promise<void> {
-  const entries = await readdir(directory).catch((error: { code?: string }) => {
-    if (error.code === "ENOENT") return [];
-    throw new RangeError(`Cannot write to ${directory}: it is not a directory`);
-  });
-  if (entries.length > 0) throw new RangeError(`Cannot write to ${directory}: it exists and is not empty`);
-}
-
-/**
  * Writes a QUIK model. Everything goes to a temporary directory beside the target, which is renamed when complete, so
  * that a failure leaves nothing behind.
  *
@@ -54,32 +40,21 @@ export async function requireEmptyDirectory(directory: string): Promise<void> {
  * @throws {TypeError} If no layer is quantized.
  */
 export async function saveModel(model: Model, directory: string, options: SaveModelOptions): Promise<void> {
-  await requireEmptyDirectory(directory);
   const files = openDirectory(options.source);
-  const partial = join(
-    dirname(directory),
-    `.${basename(directory)}.partial-${crypto.randomUUID().slice(0, 8)}`,
-  );
-  await mkdir(partial, { recursive: true });
-  try {
+  await writeDirectory(directory, async (temporary) => {
     await using reader = await openCheckpoint(files);
     const { tensors, modules } = collect(model, reader);
-    await writeSafetensors(join(partial, "model.safetensors"), tensors, { metadata: { format: "pt" } });
+    await writeSafetensors(`${temporary}/model.safetensors`, tensors);
     await using source = await files.open("config.json");
     const quantization: QuikCheckpointConfig = { quant_method: "quik", version: 1, modules };
     const config = { ...JSON.parse(await readText(source)), quantization_config: quantization };
-    await writeFile(join(partial, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+    await writeSmallFile(`${temporary}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
     for (const name of COPIED_FILES) {
       if (!await files.has(name)) continue;
       await using file = await files.open(name);
-      await writeFile(join(partial, name), await file.read(0, file.size));
+      await writeSmallFile(`${temporary}/${name}`, await file.read(0, file.size));
     }
-    await rm(directory, { recursive: true, force: true });
-    await rename(partial, directory);
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }
 
 /** The quantized layers, and every tensor of the original that none of them replaces. */

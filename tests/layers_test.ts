@@ -13,7 +13,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 interface ModuleGraph {
   modules: {
     specifier: string;
-    dependencies?: { specifier: string; code?: { specifier?: string }; type?: { specifier?: string } }[];
+    dependencies?: {
+      specifier: string;
+      isDynamic?: boolean;
+      code?: { specifier?: string };
+      type?: { specifier?: string };
+    }[];
   }[];
 }
 
@@ -70,6 +75,22 @@ Deno.test("the library rooms import no package", async () => {
     }
   }
   assertEquals(foreign, []);
+});
+
+Deno.test("the library rooms load without a file system, as in a browser", async () => {
+  const loaded: string[] = [];
+  for (const entry of await entryPoints()) {
+    if (entry === "./cli.ts") continue;
+    for (const { specifier, dependencies = [] } of (await moduleGraph(entry)).modules) {
+      if (room(specifier) === undefined) continue;
+      for (const { specifier: target, isDynamic } of dependencies) {
+        if (target.startsWith("node:") && !isDynamic) {
+          loaded.push(`${specifier.slice(root.href.length)} -> ${target}`);
+        }
+      }
+    }
+  }
+  assertEquals(loaded, []);
 });
 
 Deno.test("every entry point says what it is for", async () => {
