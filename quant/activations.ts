@@ -33,23 +33,30 @@ const MIN_SCALE = 1e-6;
 /** Quantizes and dequantizes the values at some places of `target` in float32. */
 type Codec = (target: Float32Array, offset: number, columns: Uint32Array) => void;
 
+// Adding and subtracting 1.5 * 2^52 rounds half to even, several times faster than a call. The sign of zero is lost,
+// which is of no account in a code. The loops count by index because they run over every activation of a model.
+const SHIFTER = 1.5 * 2 ** 52;
+
 function symmetric(bits: number, scaleOf: (absmax: number) => number): Codec {
-  const half = 2 ** (bits - 1);
+  const half = 2 ** (bits - 1), f = Math.fround;
   return (target, offset, columns) => {
     let absmax = 0;
-    for (const c of columns) absmax = Math.max(absmax, Math.abs(target[offset + c]));
+    for (let i = 0; i < columns.length; i++) {
+      const magnitude = Math.abs(target[offset + columns[i]]);
+      if (magnitude > absmax) absmax = magnitude;
+    }
     const scale = scaleOf(absmax);
-    for (const c of columns) {
-      const code = roundHalfEven(Math.fround(target[offset + c] / scale));
-      target[offset + c] = scale * Math.min(half - 1, Math.max(-half, code));
+    for (let i = 0; i < columns.length; i++) {
+      const at = offset + columns[i], code = f(target[at] / scale) + SHIFTER - SHIFTER;
+      target[at] = scale * (code < -half ? -half : code > half - 1 ? half - 1 : code);
     }
   };
 }
 
 function range(target: Float32Array, offset: number, columns: Uint32Array): [low: number, high: number] {
   let low = Infinity, high = -Infinity;
-  for (const c of columns) {
-    const value = target[offset + c];
+  for (let i = 0; i < columns.length; i++) {
+    const value = target[offset + columns[i]];
     if (value < low) low = value;
     if (value > high) high = value;
   }
@@ -62,9 +69,9 @@ function asymmetric(bits: number, clipRatio: number): Codec {
     const [low, high] = range(target, offset, columns);
     const cut = clipRatio === 1 ? 0 : (high - low) * (1 - clipRatio) / 2;
     const zero = f(low + cut), scale = Math.max(f(f(f(high - cut) - zero) / top), f(MIN_SCALE));
-    for (const c of columns) {
-      const code = roundHalfEven(f(f(target[offset + c] - zero) / scale));
-      target[offset + c] = f(scale * Math.min(top, Math.max(0, code))) + zero;
+    for (let i = 0; i < columns.length; i++) {
+      const at = offset + columns[i], code = f(f(target[at] - zero) / scale) + SHIFTER - SHIFTER;
+      target[at] = f(scale * (code < 0 ? 0 : code > top ? top : code)) + zero;
     }
   };
 }
@@ -76,9 +83,9 @@ function asymmetricInteger(bits: number, clipRatio: number): Codec {
     let low = f(Math.min(min, 0) * clipRatio), high = f(Math.max(max, 0) * clipRatio);
     if (low === 0 && high === 0) [low, high] = [-1, 1];
     const scale = f(f(high - low) / top), zero = roundHalfEven(f(-low / scale));
-    for (const c of columns) {
-      const code = roundHalfEven(f(target[offset + c] / scale)) + zero;
-      target[offset + c] = scale * (Math.min(top, Math.max(0, code)) - zero);
+    for (let i = 0; i < columns.length; i++) {
+      const at = offset + columns[i], code = f(target[at] / scale) + SHIFTER - SHIFTER + zero;
+      target[at] = scale * ((code < 0 ? 0 : code > top ? top : code) - zero);
     }
   };
 }

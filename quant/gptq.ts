@@ -1,10 +1,14 @@
 // GPTQ (arXiv 2210.17323): round column by column and let the columns still unrounded absorb each error, measured by
 // the Hessian of the layer's inputs. One engine for every grid, with QUIK's outlier columns and SparseGPT's pruning.
+import type { NumberFormat } from "../formats/mod.ts";
 import { dampedInverseFactor } from "./cholesky.ts";
+import { type ClipRule, mseClip } from "./clip_rule.ts";
+import { formatGrid } from "./format_grid.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
 import { createMatrix64, type Matrix64 } from "./matrix64.ts";
 import { baseColumns } from "./outliers.ts";
+import type { QparamsOptions } from "./qparams.ts";
 import { sweepColumns } from "./_gptq_sweep.ts";
 import { fitStaticGroups, planGroups } from "./_gptq_groups.ts";
 import type { Sparsity } from "./_gptq_prune.ts";
@@ -14,8 +18,14 @@ export type { Sparsity } from "./_gptq_prune.ts";
 export interface GptqOptions {
   /** `x^T x` of the layer's inputs times any factor, `[inputs, inputs]`. */
   readonly hessian: Matrix;
-  /** The values that a weight may take. */
-  readonly grid: Grid;
+  /** The values that a weight may take. Either this or `format`. */
+  readonly grid?: Grid;
+  /** A number format of at most 8 bits, instead of a grid; fitted as {@linkcode formatGrid} does. */
+  readonly format?: NumberFormat;
+  /** How a format's range becomes scale and zero point. Default: `asym` for formats without a sign, else `absmax`. */
+  readonly mapping?: QparamsOptions["mapping"];
+  /** How a format's range is narrowed first: `true` for the search of GPTQ and QUIK. Default: not. */
+  readonly clip?: boolean | ClipRule;
   /** Columns that are never rounded but absorb errors; ascending. Default none. */
   readonly outliers?: Uint32Array;
   /** Weights per row that share one fitted grid. Default: all of a row's. */
@@ -59,6 +69,23 @@ export interface GptqResult {
   readonly loss: Float64Array<ArrayBuffer>;
   /** What was added to the Hessian's diagonal. */
   readonly damping: number;
+}
+
+/** The grid of the options, whichever way they say it. */
+function gridOf({ grid, format, mapping, clip }: GptqOptions): Grid {
+  if ((grid === undefined) === (format === undefined)) {
+    throw new TypeError("Cannot tell the values that weights may take: give either a grid or a format");
+  }
+  if (grid && (mapping !== undefined || clip !== undefined)) {
+    throw new TypeError("Cannot change a grid's mapping or clipping: they go with a format");
+  }
+  if (grid) return grid;
+  const rule = clip === true ? mseClip() : clip || undefined;
+  return formatGrid({
+    format: format!,
+    ...(mapping === undefined ? {} : { mapping }),
+    ...(rule === undefined ? {} : { clip: rule }),
+  });
 }
 
 /** The order in which columns are rounded: base columns as asked, then outliers. */
@@ -114,17 +141,19 @@ function checkShapes(weight: Matrix, hessian: Matrix, blockSize: number, groupSi
  *
  * @example Usage
  * ```ts
- * import { createMatrix, gptq, hessianOf, integerGrid } from "@quik/quant/quant";
+ * import { int4 } from "@quik/quant/formats";
+ * import { createMatrix, gptq, hessianOf } from "@quik/quant/quant";
  * import { assertEquals } from "@std/assert";
  *
  * const weight = createMatrix(1, 2, Float32Array.of(0.7, 0.26));
  * const hessian = hessianOf(createMatrix(2, 2, Float32Array.of(1, 0, 0, 1)));
- * const result = gptq(weight, { hessian, grid: integerGrid({ bits: 4 }) });
+ * const result = gptq(weight, { hessian, format: int4 });
  * assertEquals(result.codes, Uint8Array.of(7, 3)); // independent inputs: plain rounding
  * ```
  */
 export function gptq(weight: Matrix, options: GptqOptions): GptqResult {
-  const { hessian, grid, blockSize = 128, groupSize = weight.cols, percDamp } = options;
+  const grid = gridOf(options);
+  const { hessian, blockSize = 128, groupSize = weight.cols, percDamp } = options;
   checkShapes(weight, hessian, blockSize, groupSize);
   const { rows, cols } = weight;
   const outliers = options.outliers ?? new Uint32Array(0);

@@ -49,7 +49,10 @@ export function nearestRounder(options: NearestOptions): Rounder {
 }
 
 /** How {@linkcode gptqRounder} rounds: as {@linkcode gptq} does, with calibration and outliers from the recipe. */
-export interface GptqRounderOptions extends Omit<GptqOptions, "hessian" | "outliers" | "order"> {
+export interface GptqRounderOptions
+  extends Omit<GptqOptions, "hessian" | "outliers" | "order" | "format" | "mapping" | "clip"> {
+  /** The values that a weight may take. */
+  readonly grid: Grid;
   /** Whether columns are rounded in ascending order of absmax, as QUIK does, where there are outliers. Default false. */
   readonly ascendingAbsmax?: boolean;
 }

@@ -1,4 +1,5 @@
 // Layers run through the authors' QUIK simulation (their `fake_quant` numerics in float32): see the files' metadata.
+import { memorySource, openSafetensors } from "@quik/quant/io";
 import { createMatrix, type Matrix } from "@quik/quant/quant";
 
 /** One golden layer. */
@@ -21,33 +22,30 @@ export interface GoldenLayer {
 }
 
 /** Reads `quik_layer_NAME.safetensors`. */
-export function readGoldenLayer(name: string): GoldenLayer {
-  const url = new URL(`../fixtures/golden/quik_layer_${name}.safetensors`, import.meta.url);
-  const orders = JSON.parse(
-    Deno.readTextFileSync(new URL("../fixtures/golden/quik_layer_order.json", import.meta.url)),
-  );
-  const bytes = Deno.readFileSync(url);
-  const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerBytes)));
-  const slice = (key: string): ArrayBuffer => {
-    const [start, end] = header[key].data_offsets;
-    return bytes.buffer.slice(8 + headerBytes + start, 8 + headerBytes + end);
+export async function readGoldenLayer(name: string): Promise<GoldenLayer> {
+  const folder = new URL("../fixtures/golden/", import.meta.url);
+  const orders = JSON.parse(Deno.readTextFileSync(new URL("quik_layer_order.json", folder)));
+  const bytes = Deno.readFileSync(new URL(`quik_layer_${name}.safetensors`, folder));
+  await using reader = await openSafetensors(memorySource(bytes));
+  const vector = (key: string) => reader.readFloat32(key);
+  const matrix = async (key: string) => {
+    const [rows, cols] = reader.tensors.get(key)!.shape;
+    return createMatrix(rows, cols, await vector(key));
   };
-  const vector = (key: string) => new Float32Array(slice(key));
-  const matrix = (key: string) => createMatrix(header[key].shape[0], header[key].shape[1], vector(key));
-  const { bits, clip } = header.__metadata__;
+  const bits = reader.metadata.get("bits") === "4" ? 4 : 8;
+  const hasOutliers = reader.tensors.has("outlier_indices");
   return {
-    bits: bits === "4" ? 4 : 8,
-    clip: clip === "True",
-    input: matrix("input"),
-    weight: matrix("weight"),
-    absmax: vector("act_absmax"),
-    outliers: "outlier_indices" in header ? new Uint32Array(slice("outlier_indices")) : new Uint32Array(0),
+    bits,
+    clip: reader.metadata.get("clip") === "True",
+    input: await matrix("input"),
+    weight: await matrix("weight"),
+    absmax: await vector("act_absmax"),
+    outliers: Uint32Array.from(hasOutliers ? await vector("outlier_indices") : []),
     ...(name in orders ? { order: Uint32Array.from(orders[name]) } : {}),
-    scales: vector("weight_scale"),
-    rounded: matrix("weight_rtn_dequant"),
-    gptq: matrix("weight_gptq_dequant"),
-    outputFloat: matrix("output_fp32"),
-    output: matrix(bits === "4" ? "output_w4a4" : "output_w8a8"),
+    scales: await vector("weight_scale"),
+    rounded: await matrix("weight_rtn_dequant"),
+    gptq: await matrix("weight_gptq_dequant"),
+    outputFloat: await matrix("output_fp32"),
+    output: await matrix(`output_w${bits}a${bits}`),
   };
 }

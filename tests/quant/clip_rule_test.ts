@@ -52,8 +52,8 @@ Deno.test("mseClip() finds the scales of the hand-computed rows", () => {
   assertAlmostEquals(unclipped.scale[0], 0.45627835, 1e-7);
 });
 
-Deno.test("mseClip() finds the scales of QUIK's own code, row by row", () => {
-  const { weight, outliers, scales } = readGoldenLayer("w4a4_clip");
+Deno.test("mseClip() finds the scales of QUIK's own code, row by row", async () => {
+  const { weight, outliers, scales } = await readGoldenLayer("w4a4_clip");
   const base = baseColumns(weight.cols, outliers);
   const kept = createMatrix(
     weight.rows,

@@ -13,6 +13,7 @@ import {
   toMatrix64,
   transpose64,
 } from "@quik/quant/quant";
+import { int4, nf3, nf4, uint4 } from "@quik/quant/formats";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { createLayerFixture, product, relativeError } from "./_fixture.ts";
 
@@ -185,7 +186,24 @@ Deno.test("gptq() zeroes columns that were never active", () => {
   for (let r = 0; r < weight.rows; r++) assertEquals(result.data[r * weight.cols + 3], 0);
 });
 
+Deno.test("gptq() takes a number format in place of a grid", () => {
+  for (const clip of [false, true]) {
+    const byGrid = gptq(weight, { hessian, grid: integerGrid({ bits: 4, clip }), outliers });
+    const byFormat = gptq(weight, { hessian, format: int4, clip, outliers });
+    assertEquals(byFormat.scales, byGrid.scales);
+    assertEquals(byFormat.weight, byGrid.weight);
+    const asymmetric = integerGrid({ bits: 4, mapping: "asym", clip });
+    const unsigned = gptq(weight, { hessian, format: uint4, clip, groupSize: 16 });
+    assertEquals(unsigned.weight, gptq(weight, { hessian, grid: asymmetric, groupSize: 16 }).weight);
+  }
+  const normal = gptq(weight, { hessian, format: nf4, groupSize: 32 });
+  assertLess(total(normal), total(gptq(weight, { hessian, format: nf3, groupSize: 32 })));
+});
+
 Deno.test("gptq() rejects what it cannot do", () => {
+  assertThrows(() => gptq(weight, { hessian }), TypeError, "a grid or a format");
+  assertThrows(() => gptq(weight, { hessian, grid, format: int4 }), TypeError, "a grid or a format");
+  assertThrows(() => gptq(weight, { hessian, grid, clip: true }), TypeError, "go with a format");
   assertThrows(() => gptq(weight, { hessian: createMatrix(2, 2), grid }), RangeError, "it must be [64, 64]");
   assertThrows(() => gptq(weight, { hessian, grid, order: Uint32Array.of(0) }), RangeError, "permutation");
   assertThrows(
