@@ -27,3 +27,4 @@ export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 export { type CalibrationWindowOptions, calibrationWindows } from "./calibration_windows.ts";
 export { averageBitsPerWeight } from "./average_bits.ts";
 export { type CacheTransform, quantizedCache } from "./cache_transform.ts";
+export { activationMaxima, type ActivationMaximaOptions } from "./activation_maxima.ts";

@@ -3,11 +3,12 @@
 import { DenseLinear, DeviceQuikLinear, uploadBytes, uploadStored } from "../ops/mod.ts";
 import {
   dequantizeQuik,
-  type LayerCalibration,
+  type Matrix,
   quikWeights,
   selectOutlierColumns,
   widenedOutlierCount,
 } from "../quant/mod.ts";
+import { activationMaxima } from "./activation_maxima.ts";
 import { calibrate } from "./calibrate.ts";
 import type { LinearSlot } from "./linear_slot.ts";
 import type { Model } from "./model.ts";
@@ -31,7 +32,7 @@ export interface QuantizeModelOptions {
   readonly percDamp?: number;
   /** The zero-outlier rule: layers whose inputs never exceed this keep no outliers. Default 0. */
   readonly threshold?: number;
-  /** Called after each group of layers. */
+  /** Called after each window that is measured and each layer that is quantized. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Stops the work; the model is then partly quantized and should be disposed. */
   readonly signal?: AbortSignal;
@@ -42,8 +43,9 @@ export interface QuantizeModelOptions {
 const DOWN_PROJECTION = /\.(down_proj|dense_4h_to_h)$/;
 
 /**
- * Quantizes every linear layer of a model's blocks in place. Calibration runs with quantized weights and float
- * activations, as the authors' does.
+ * Quantizes every linear layer of a model's blocks in place. Outlier columns are those that are largest in the float
+ * model; Hessians come from a model whose earlier layers have quantized weights and float activations. Both as in the
+ * authors' code.
  *
  * @param model The model, with dense layers.
  * @param options Calibration text, bits, outliers, rounding.
@@ -52,15 +54,37 @@ const DOWN_PROJECTION = /\.(down_proj|dense_4h_to_h)$/;
  */
 export async function quantizeModel(model: Model, options: QuantizeModelOptions): Promise<void> {
   const { rounding = "gptq", windows, onProgress, signal } = options;
-  const finished: [LinearSlot, DeviceQuikLinear][] = [];
-  await calibrate(model, windows, {
-    hessian: rounding === "gptq",
-    samples: 0,
-    onProgress,
+  for (const slot of model.linears.values()) denseLinear(slot);
+  const steps = windows.length + model.linears.size;
+  const maxima = await activationMaxima(model, windows, {
     signal,
+    onProgress: (done) => onProgress?.(done, steps),
+  });
+  let done = windows.length;
+  const quantize = async (slot: LinearSlot, hessian?: Matrix): Promise<DeviceQuikLinear> => {
+    signal?.throwIfAborted();
+    const quik = await quantizeSlot(model, slot, { absmax: maxima.get(slot.name)!, hessian, options });
+    onProgress?.(++done, steps);
+    return quik;
+  };
+  if (rounding === "nearest") {
+    for (const slot of model.linears.values()) slot.replace(await quantize(slot));
+  } else await quantizeInSequence(model, quantize, options);
+}
+
+/** Lets each group of layers see what its quantized predecessors make of the calibration text. */
+async function quantizeInSequence(
+  model: Model,
+  quantize: (slot: LinearSlot, hessian: Matrix) => Promise<DeviceQuikLinear>,
+  options: QuantizeModelOptions,
+): Promise<void> {
+  const finished: [LinearSlot, DeviceQuikLinear][] = [];
+  await calibrate(model, options.windows, {
+    samples: 0,
+    signal: options.signal,
     visit: async ({ slots, calibration }) => {
       for (const slot of slots) {
-        const quik = await quantizeSlot(model, slot, calibration, options);
+        const quik = await quantize(slot, calibration.hessian);
         finished.push([slot, quik]);
         slot.replace(dequantized(model, quik));
       }
@@ -71,16 +95,21 @@ export async function quantizeModel(model: Model, options: QuantizeModelOptions)
   });
 }
 
+function denseLinear(slot: LinearSlot): DenseLinear {
+  if (slot.linear instanceof DenseLinear) return slot.linear;
+  throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
+}
+
 async function quantizeSlot(
   model: Model,
   slot: LinearSlot,
-  calibration: LayerCalibration,
-  options: QuantizeModelOptions,
+  from: { absmax: Float32Array<ArrayBuffer>; hessian?: Matrix; options: QuantizeModelOptions },
 ): Promise<DeviceQuikLinear> {
   const { linear } = slot;
   if (!(linear instanceof DenseLinear)) {
     throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
   }
+  const { absmax, hessian, options } = from;
   const { bits: baseBits = 4, downBits = 8, clip, rounding, percDamp, threshold } = options;
   const bits = DOWN_PROJECTION.test(slot.name) ? Math.max(baseBits, downBits) as 4 | 8 : baseBits;
   const hidden = model.config.hiddenSize;
@@ -88,11 +117,15 @@ async function quantizeSlot(
     inputs: linear.inputs,
     hidden,
   });
-  const { absmax, hessian } = calibration;
-  // Packed int4 rows need an even number of base columns.
-  const outliers = selectOutlierColumns(absmax, { count, threshold, bits, baseMultiple: bits === 4 ? 2 : 1 });
   const { weight, bias } = await linear.toHost();
   try {
+    // Packed int4 rows need an even number of base columns.
+    const outliers = selectOutlierColumns(absmax, {
+      count,
+      threshold,
+      bits,
+      baseMultiple: bits === 4 ? 2 : 1,
+    });
     const weights = quikWeights(weight, { absmax, hessian, bits, outliers, clip, rounding, percDamp });
     return new DeviceQuikLinear(model.backend, weights, bias);
   } catch (error) {
