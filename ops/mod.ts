@@ -8,6 +8,7 @@ export { activate, activateGated, addInPlace } from "./elementwise.ts";
 export { attend, type AttentionOptions, KvCache } from "./attention.ts";
 export { CodebookLinear } from "./codebook_linear.ts";
 export { DenseLinear } from "./dense_linear.ts";
+export { deviceGptq, type DeviceGptqOptions, type DeviceGptqResult } from "./device_gptq.ts";
 export { DeviceTensor, runKernel, type StoredMatrix, uploadBytes, uploadStored } from "./tensor.ts";
 export { gatherRows } from "./embedding.ts";
 export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./linear.ts";
