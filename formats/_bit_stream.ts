@@ -1,63 +1,61 @@
-// The dense little-endian bit stream under every packing: code `i` in bits `i * bits` and up, eight codes at a time.
+// The dense little-endian bit stream: code `i` in bits `i * bits` and up. Codes come and go as words of four bytes, which are
+// squeezed or spread together; their number is a multiple of 32, so that the stream ends with a word.
 
 export function packStream(
-  codes: Uint8Array<ArrayBufferLike>,
+  codes: Uint32Array<ArrayBuffer>,
   bits: number,
-  packed: Uint8Array<ArrayBufferLike>,
+  packed: Uint32Array<ArrayBuffer>,
 ): void {
   if (bits === 8) return packed.set(codes);
-  const mask = 2 ** bits - 1;
-  const groups = codes.length >>> 3;
-  for (let group = 0; group < groups; group++) {
-    const i = group * 8;
-    const first = (codes[i] & mask) | ((codes[i + 1] & mask) << bits) |
-      ((codes[i + 2] & mask) << (2 * bits)) | ((codes[i + 3] & mask) << (3 * bits));
-    const second = (codes[i + 4] & mask) | ((codes[i + 5] & mask) << bits) |
-      ((codes[i + 6] & mask) << (2 * bits)) | ((codes[i + 7] & mask) << (3 * bits));
-    // 8 * bits bits in two words: each half is 4 * bits wide, at most 28.
-    const low = first | (second << (4 * bits));
-    const high = second >>> (32 - 4 * bits);
-    const o = group * bits;
-    for (let k = 0; k < bits && k < 4; k++) packed[o + k] = low >>> (8 * k);
-    for (let k = 4; k < bits; k++) packed[o + k] = high >>> (8 * k - 32);
-  }
-  let position = groups * 8 * bits;
-  for (let i = groups * 8; i < codes.length; i++, position += bits) {
-    const shifted = (codes[i] & mask) << (position & 7);
-    packed[position >>> 3] |= shifted;
-    if (shifted > 255) packed[(position >>> 3) + 1] |= shifted >>> 8;
+  const codeMask = (2 ** bits - 1) * 0x01010101;
+  const gap = 8 - bits;
+  const pair = 2 * bits;
+  const quad = 4 * bits;
+  let word = 0;
+  let filled = 0;
+  let o = 0;
+  for (let i = 0; i < codes.length; i++) {
+    const four = codes[i] & codeMask;
+    const pairs = (four & 0x00ff00ff) | ((four & 0xff00ff00) >>> gap);
+    const squeezed = (pairs & 0xffff) | ((pairs >>> 16) << pair);
+    word |= squeezed << filled;
+    filled += quad;
+    if (filled >= 32) {
+      packed[o++] = word;
+      filled -= 32;
+      word = filled === 0 ? 0 : (squeezed >>> (quad - filled)) | 0;
+    }
   }
 }
 
 export function unpackStream(
-  packed: Uint8Array<ArrayBufferLike>,
+  packed: Uint32Array<ArrayBuffer>,
   bits: number,
-  codes: Uint8Array<ArrayBufferLike>,
+  codes: Uint32Array<ArrayBuffer>,
 ): void {
-  if (bits === 8) return codes.set(packed.subarray(0, codes.length));
-  const mask = 2 ** bits - 1;
-  const half = 4 * bits;
-  const groups = codes.length >>> 3;
-  for (let group = 0; group < groups; group++) {
-    const o = group * bits;
-    let low = packed[o];
-    for (let k = 1; k < bits && k < 4; k++) low |= packed[o + k] << (8 * k);
-    let high = 0;
-    for (let k = 4; k < bits; k++) high |= packed[o + k] << (8 * k - 32);
-    const second = (low >>> half) | (high << (32 - half));
-    const i = group * 8;
-    codes[i] = low & mask;
-    codes[i + 1] = (low >>> bits) & mask;
-    codes[i + 2] = (low >>> (2 * bits)) & mask;
-    codes[i + 3] = (low >>> (3 * bits)) & mask;
-    codes[i + 4] = second & mask;
-    codes[i + 5] = (second >>> bits) & mask;
-    codes[i + 6] = (second >>> (2 * bits)) & mask;
-    codes[i + 7] = (second >>> (3 * bits)) & mask;
-  }
-  let position = groups * 8 * bits;
-  for (let i = groups * 8; i < codes.length; i++, position += bits) {
-    const byte = position >>> 3;
-    codes[i] = ((packed[byte] | ((packed[byte + 1] ?? 0) << 8)) >>> (position & 7)) & mask;
+  if (bits === 8) return codes.set(packed);
+  const gap = 8 - bits;
+  const pair = 2 * bits;
+  const quad = 4 * bits;
+  const pairMask = 2 ** pair - 1;
+  const quadMask = 2 ** quad - 1;
+  const evenMask = (2 ** bits - 1) * 0x00010001;
+  const oddMask = evenMask << bits;
+  let word = 0;
+  let left = 0;
+  let o = 0;
+  for (let i = 0; i < codes.length; i++) {
+    let squeezed = word;
+    if (left < quad) {
+      const next = packed[o++];
+      squeezed |= next << left;
+      const used = quad - left;
+      word = (next >>> used) | 0;
+      left += 32;
+    } else word = (word >>> quad) | 0;
+    left -= quad;
+    squeezed &= quadMask;
+    const pairs = (squeezed & pairMask) | ((squeezed >>> pair) << 16);
+    codes[i] = (pairs & evenMask) | ((pairs & oddMask) << gap);
   }
 }

@@ -1,7 +1,8 @@
-// Orders that pack a line of codes by itself: the dense stream, nibbles high first, and codes spread over bit planes.
+// Orders that pack a line of codes by itself: the dense stream, nibbles high first, and codes spread over bit planes. Codes
+// are words of four bytes, 32 codes or a multiple of them at a time, and so is what they are packed into.
 import { packStream, unpackStream } from "./_bit_stream.ts";
 
-/** How the codes of one line become bytes. */
+/** How the codes of one line become words. */
 export interface LineOrder {
   /** Widths it exists for. */
   readonly widths: readonly number[];
@@ -9,10 +10,12 @@ export interface LineOrder {
   readonly unitBytes: 1 | 4;
   /** A line holds a multiple of this many codes, unless it is padded. */
   group(bits: number): number;
-  /** Fills `packed`, which is zero, from `codes`. */
-  pack(codes: Uint8Array<ArrayBuffer>, bits: number, packed: Uint8Array<ArrayBuffer>): void;
+  /** Fewest bytes that hold a line, padded to whole units. */
+  lineBytes(length: number, bits: number): number;
+  /** Fills `packed` from `codes`, whose bits above the width are dropped. */
+  pack(codes: Uint32Array<ArrayBuffer>, bits: number, packed: Uint32Array<ArrayBuffer>): void;
   /** Fills `codes` from `packed`. */
-  unpack(packed: Uint8Array<ArrayBufferLike>, bits: number, codes: Uint8Array<ArrayBuffer>): void;
+  unpack(packed: Uint32Array<ArrayBuffer>, bits: number, codes: Uint32Array<ArrayBuffer>): void;
 }
 
 const ALL_WIDTHS = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -29,6 +32,7 @@ function stream(unitBytes: 1 | 4, widths: readonly number[]): LineOrder {
     widths,
     unitBytes,
     group: (bits) => codesPerUnit(bits, 8 * unitBytes),
+    lineBytes: (length, bits) => Math.ceil(length * bits / (8 * unitBytes)) * unitBytes,
     pack: packStream,
     unpack: unpackStream,
   };
@@ -39,69 +43,64 @@ const highNibbleFirst: LineOrder = {
   widths: [4],
   unitBytes: 1,
   group: () => 2,
+  lineBytes: (length) => Math.ceil(length / 2),
   pack(codes, _bits, packed) {
-    const whole = codes.length >>> 1;
-    for (let k = 0; k < whole; k++) packed[k] = ((codes[2 * k] & 15) << 4) | (codes[2 * k + 1] & 15);
-    if (codes.length % 2 === 1) packed[whole] = (codes[codes.length - 1] & 15) << 4;
+    for (let o = 0; o < packed.length; o++) {
+      packed[o] = squeezeHighFirst(codes[2 * o]) | (squeezeHighFirst(codes[2 * o + 1]) << 16);
+    }
   },
   unpack(packed, _bits, codes) {
-    const whole = codes.length >>> 1;
-    for (let k = 0; k < whole; k++) {
-      codes[2 * k] = packed[k] >>> 4;
-      codes[2 * k + 1] = packed[k] & 15;
+    for (let o = 0; o < packed.length; o++) {
+      codes[2 * o] = spreadHighFirst(packed[o] & 0xffff);
+      codes[2 * o + 1] = spreadHighFirst(packed[o] >>> 16);
     }
-    if (codes.length % 2 === 1) codes[codes.length - 1] = packed[whole] >>> 4;
   },
 };
 
+/** Four codes in bytes to two bytes. */
+function squeezeHighFirst(four: number): number {
+  const pairs = ((four << 4) & 0x00f000f0) | ((four >>> 8) & 0x000f000f);
+  return (pairs & 0xff) | (pairs >>> 8);
+}
+
+function spreadHighFirst(two: number): number {
+  const pairs = (two & 0xff) | ((two & 0xff00) << 8);
+  return ((pairs & 0x00f000f0) >>> 4) | ((pairs & 0x000f000f) << 8);
+}
+
 /**
- * Blocks of `stride` bytes: byte j holds codes j, j + stride, j + 2 stride, ... from the lowest bits up, so that one mask
- * takes `stride` neighbors out of as many bytes.
+ * Blocks of `stride` words: byte j of a block holds codes j, j + 4 stride, j + 8 stride, ... from the lowest bits up, so
+ * that one mask takes neighbors out of as many bytes.
  */
 function planes(stride: number, widths: readonly number[]): LineOrder {
   return {
     widths,
-    unitBytes: stride === 4 ? 4 : 1,
-    group: (bits) => stride * 8 / bits,
+    unitBytes: stride === 1 ? 4 : 1,
+    group: (bits) => stride * 32 / bits,
+    lineBytes: (length, bits) => Math.ceil(length * bits / (32 * stride)) * 4 * stride,
     pack(codes, bits, packed) {
-      if (bits === 4) return packHalves(codes, stride, packed);
-      const mask = 2 ** bits - 1;
-      for (let i = 0; i < codes.length; i++) {
-        const block = Math.floor(i * bits / (8 * stride));
-        const within = i - block * 8 * stride / bits;
-        packed[block * stride + within % stride] |= (codes[i] & mask) << (bits * Math.floor(within / stride));
+      const mask = (2 ** bits - 1) * 0x01010101;
+      const count = 8 / bits;
+      for (let o = 0; o < packed.length; o++) {
+        const first = o + (count - 1) * (o - o % stride);
+        let word = codes[first] & mask;
+        for (let plane = 1; plane < count; plane++) {
+          word |= (codes[first + plane * stride] & mask) << (plane * bits);
+        }
+        packed[o] = word;
       }
     },
     unpack(packed, bits, codes) {
-      if (bits === 4) return unpackHalves(packed, stride, codes);
-      const mask = 2 ** bits - 1;
-      for (let i = 0; i < codes.length; i++) {
-        const block = Math.floor(i * bits / (8 * stride));
-        const within = i - block * 8 * stride / bits;
-        const byte = packed[block * stride + within % stride];
-        codes[i] = (byte >>> (bits * Math.floor(within / stride))) & mask;
+      const mask = (2 ** bits - 1) * 0x01010101;
+      const count = 8 / bits;
+      for (let o = 0; o < packed.length; o++) {
+        const first = o + (count - 1) * (o - o % stride);
+        for (let plane = 0; plane < count; plane++) {
+          codes[first + plane * stride] = (packed[o] >>> (plane * bits)) & mask;
+        }
       }
     },
   };
-}
-
-function packHalves(codes: Uint8Array<ArrayBuffer>, half: number, packed: Uint8Array<ArrayBuffer>): void {
-  for (let i = 0, o = 0; i < codes.length; i += 2 * half) {
-    for (let j = i; j < i + half; j++, o++) packed[o] = (codes[j] & 15) | ((codes[j + half] & 15) << 4);
-  }
-}
-
-function unpackHalves(
-  packed: Uint8Array<ArrayBufferLike>,
-  half: number,
-  codes: Uint8Array<ArrayBuffer>,
-): void {
-  for (let i = 0, o = 0; i < codes.length; i += 2 * half) {
-    for (let j = i; j < i + half; j++, o++) {
-      codes[j] = packed[o] & 15;
-      codes[j + half] = packed[o] >>> 4;
-    }
-  }
 }
 
 /** The orders that pack lines. */
@@ -117,8 +116,8 @@ export type LineOrderName =
 export const lineOrders: Readonly<Record<LineOrderName, LineOrder>> = {
   "row-major": stream(1, ALL_WIDTHS),
   "bitsandbytes": highNibbleFirst,
-  "gguf": planes(16, [4]),
-  "interleaved": planes(4, [1, 2, 4, 8]),
+  "gguf": planes(4, [4]),
+  "interleaved": planes(1, [1, 2, 4, 8]),
   "compressed-tensors": stream(4, ALL_WIDTHS),
   "gptq": stream(4, [2, 3, 4, 8]),
 };

@@ -2,6 +2,9 @@
 import { type LineOrder, type LineOrderName, lineOrders } from "./_line_orders.ts";
 import { transposeUnits } from "./_transpose.ts";
 
+/** Codes that are packed together: those of a width that fill whole words, whatever the width. */
+const CHUNK = 32;
+
 /** How a matrix of codes is cut into lines and where their bytes go. */
 export interface LineLayout {
   readonly order: LineOrder;
@@ -42,8 +45,7 @@ export function lineLayout(verb: string, request: LineRequest): LineLayout {
     const multiple = group === 2 ? "even" : `a multiple of ${group}`;
     throw new RangeError(`Cannot ${verb} ${length} codes as int${bits}: the count must be ${multiple}`);
   }
-  const unitBits = 8 * order.unitBytes;
-  const needed = Math.ceil(length * bits / unitBits) * order.unitBytes;
+  const needed = order.lineBytes(length, bits);
   const lineBytes = request.lineBytes ?? needed;
   if (lineBytes < needed || lineBytes % order.unitBytes !== 0) {
     throw new RangeError(
@@ -62,17 +64,15 @@ export function lineLayout(verb: string, request: LineRequest): LineLayout {
 }
 
 export function packLines(codes: Uint8Array<ArrayBuffer>, layout: LineLayout): Uint8Array<ArrayBuffer> {
-  const { order, bits, lines, length, lineBytes } = layout;
+  const { lines, length, lineBytes } = layout;
   const source = layout.isColumn ? transposeUnits(codes, length, lines, new Uint8Array(codes.length)) : codes;
-  const packed = new Uint8Array(lines * lineBytes);
-  if (isDense(layout)) order.pack(source, bits, packed);
+  let packed: Uint8Array<ArrayBuffer>;
+  if (isDense(layout)) packed = exactly(packRun(source, layout), lines * lineBytes);
   else {
+    packed = new Uint8Array(lines * lineBytes);
     for (let line = 0; line < lines; line++) {
-      order.pack(
-        padded(source.subarray(line * length, (line + 1) * length), order.group(bits)),
-        bits,
-        packed.subarray(line * lineBytes, (line + 1) * lineBytes),
-      );
+      const run = packRun(source.subarray(line * length, (line + 1) * length), layout);
+      packed.set(run.subarray(0, lineBytes), line * lineBytes);
     }
   }
   return layout.isTurned ? turn(packed, lines, layout) : packed;
@@ -82,16 +82,16 @@ export function unpackLines(
   packed: Uint8Array<ArrayBufferLike>,
   layout: LineLayout,
 ): Uint8Array<ArrayBuffer> {
-  const { order, bits, lines, length, lineBytes } = layout;
-  const source = layout.isTurned ? turn(packed.slice(), lineBytes / order.unitBytes, layout) : packed;
-  const codes = new Uint8Array(lines * length);
-  if (isDense(layout)) order.unpack(source, bits, codes);
+  const { order, lines, length, lineBytes } = layout;
+  const bytes = packed as Uint8Array<ArrayBuffer>;
+  const source = layout.isTurned ? turn(bytes.slice(), lineBytes / order.unitBytes, layout) : bytes;
+  let codes: Uint8Array<ArrayBuffer>;
+  if (isDense(layout)) codes = unpackRun(source, lines * length, layout);
   else {
-    const group = order.group(bits);
-    const line = new Uint8Array(Math.ceil(length / group) * group);
-    for (let i = 0; i < lines; i++) {
-      order.unpack(source.subarray(i * lineBytes, (i + 1) * lineBytes), bits, line);
-      codes.set(line.subarray(0, length), i * length);
+    codes = new Uint8Array(lines * length);
+    for (let line = 0; line < lines; line++) {
+      const run = source.subarray(line * lineBytes, (line + 1) * lineBytes);
+      codes.set(unpackRun(run, length, layout), line * length);
     }
   }
   return layout.isColumn ? transposeUnits(codes, lines, length, new Uint8Array(codes.length)) : codes;
@@ -102,12 +102,42 @@ function isDense(layout: LineLayout): boolean {
   return layout.lineBytes * 8 === layout.length * layout.bits;
 }
 
-/** The codes followed by zeros up to a whole group. */
-function padded(codes: Uint8Array<ArrayBuffer>, group: number): Uint8Array<ArrayBuffer> {
-  if (codes.length % group === 0) return codes;
-  const whole = new Uint8Array(Math.ceil(codes.length / group) * group);
-  whole.set(codes);
-  return whole;
+/** Packs codes, filled up with zeros to a multiple of 32. */
+function packRun(codes: Uint8Array<ArrayBuffer>, layout: LineLayout): Uint8Array<ArrayBuffer> {
+  const { order, bits } = layout;
+  const chunks = Math.ceil(codes.length / CHUNK);
+  const packed = new Uint32Array(chunks * bits);
+  order.pack(asWords(codes, chunks * CHUNK), bits, packed);
+  return new Uint8Array(packed.buffer);
+}
+
+/** The first `count` codes packed in some bytes. */
+function unpackRun(
+  packed: Uint8Array<ArrayBuffer>,
+  count: number,
+  layout: LineLayout,
+): Uint8Array<ArrayBuffer> {
+  const { order, bits } = layout;
+  const chunks = Math.ceil(count / CHUNK);
+  const bytes = 4 * chunks * bits;
+  const codes = new Uint32Array(chunks * CHUNK / 4);
+  order.unpack(asWords(packed.subarray(0, Math.min(bytes, packed.length)), bytes), bits, codes);
+  return exactly(new Uint8Array(codes.buffer), count);
+}
+
+/** The first bytes of an array, in a buffer that holds nothing else. */
+function exactly(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  return bytes.buffer.byteLength === length ? bytes : bytes.slice(0, length);
+}
+
+/** Bytes as words: a view where they are aligned and long enough, else a copy followed by zeros. */
+function asWords(bytes: Uint8Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  if (bytes.length === length && bytes.byteOffset % 4 === 0) {
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, length / 4);
+  }
+  const copy = new Uint8Array(length);
+  copy.set(bytes);
+  return new Uint32Array(copy.buffer);
 }
 
 /** Swaps lines and units of `[rows, ...]` units. */
@@ -115,7 +145,7 @@ function turn(bytes: Uint8Array<ArrayBuffer>, rows: number, layout: LineLayout):
   if (layout.order.unitBytes === 1) {
     return transposeUnits(bytes, rows, bytes.length / rows, new Uint8Array(bytes.length));
   }
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const words = asWords(bytes, bytes.length);
   return new Uint8Array(
     transposeUnits(words, rows, words.length / rows, new Uint32Array(words.length)).buffer,
   );

@@ -1,7 +1,7 @@
 // Packing codes of 1 to 8 bits into bytes and back, in the orders that the field stores them.
 import { type LineOrderName, lineOrders } from "./_line_orders.ts";
-import { awqOrder, marlinOrder, type MatrixOrder, packMatrix, unpackMatrix } from "./_matrix_orders.ts";
 import { type LineLayout, lineLayout, packLines, unpackLines } from "./_pack_lines.ts";
+import { awqOrder, marlinOrder, type WeightOrder, type WeightShape } from "./_weight_orders.ts";
 
 /**
  * Where each code goes. Words are 32 bits, little-endian.
@@ -59,7 +59,7 @@ export interface PackOptions {
 /** The codes that {@linkcode pack} takes. */
 export type PackableCodes = Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>;
 
-const matrixOrders: Readonly<Record<"awq" | "marlin", MatrixOrder>> = { awq: awqOrder, marlin: marlinOrder };
+const weightOrders: Readonly<Record<"awq" | "marlin", WeightOrder>> = { awq: awqOrder, marlin: marlinOrder };
 
 /**
  * Packs codes into bytes. Signed codes (an `Int8Array`) are stored in two's complement.
@@ -88,7 +88,9 @@ export function pack(codes: PackableCodes, bits: number, options: PackOptions = 
   const bytes = new Uint8Array(codes.buffer as ArrayBuffer, codes.byteOffset, codes.length);
   const { order = "row-major" } = options;
   if (order === "awq" || order === "marlin") {
-    return packMatrix(bytes, weightShape("pack", codes.length, bits, options), matrixOrders[order]);
+    const shape = weightShape("pack", codes.length, bits, options);
+    const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    return new Uint8Array(weightOrders[order].pack(aligned, shape).buffer);
   }
   return packLines(bytes, layoutOf("pack", codes.length, bits, options));
 }
@@ -114,7 +116,7 @@ export function unpack(
   if (order === "awq" || order === "marlin") {
     const shape = weightShape("unpack", count, bits, options);
     checkBytes(packed, count, { bits, expected: count / 2 });
-    return unpackMatrix(packed, shape, matrixOrders[order]);
+    return weightOrders[order].unpack(new Uint32Array(packed.slice().buffer), shape);
   }
   const layout = layoutOf("unpack", count, bits, options);
   checkBytes(packed, count, { bits, expected: layout.lines * layout.lineBytes });
@@ -144,16 +146,34 @@ function checkBits(verb: string, bits: number): void {
 
 function checkCodes(codes: PackableCodes, bits: number): void {
   const isSigned = codes instanceof Int8Array;
-  const offset = isSigned ? 2 ** (bits - 1) : 0;
-  let all = 0;
-  for (let i = 0; i < codes.length; i++) all |= codes[i] + offset;
-  if (all >>> bits !== 0) {
+  const magnitudeBits = isSigned ? bits - 1 : bits;
+  if (unionOf(codes, isSigned) >>> magnitudeBits !== 0) {
+    const lowest = isSigned ? -(2 ** magnitudeBits) : 0;
     throw new RangeError(
-      `Cannot pack as ${isSigned ? "int" : "uint"}${bits}: a code lies outside ${-offset} to ${
-        2 ** bits - 1 - offset
+      `Cannot pack as ${isSigned ? "int" : "uint"}${bits}: a code lies outside ${lowest} to ${
+        2 ** magnitudeBits - 1
       }`,
     );
   }
+}
+
+/** All bits that are set in any code; of a negative code those of its complement, `-1 - code`. */
+function unionOf(codes: PackableCodes, isSigned: boolean): number {
+  const head = Math.min((4 - codes.byteOffset % 4) % 4, codes.length);
+  const words = new Uint32Array(
+    codes.buffer,
+    head < codes.length ? codes.byteOffset + head : 0,
+    (codes.length - head) >>> 2,
+  );
+  let four = 0;
+  if (isSigned) {
+    for (let i = 0; i < words.length; i++) four |= words[i] ^ (((words[i] >>> 7) & 0x01010101) * 255);
+  } else for (let i = 0; i < words.length; i++) four |= words[i];
+
+  let all = (four | (four >>> 8) | (four >>> 16) | (four >>> 24)) & 255;
+  for (let i = 0; i < head; i++) all |= codes[i] < 0 ? -1 - codes[i] : codes[i];
+  for (let i = head + 4 * words.length; i < codes.length; i++) all |= codes[i] < 0 ? -1 - codes[i] : codes[i];
+  return all;
 }
 
 function checkBytes(
@@ -185,16 +205,16 @@ function weightShape(
   count: number,
   bits: number,
   options: PackOptions,
-): { outputs: number; inputs: number } {
+): WeightShape {
   const order = options.order as "awq" | "marlin";
   if (bits !== 4) throw new RangeError(`Cannot ${verb} codes of ${bits} bits in ${order} order: it has 4`);
   checkFixed(verb, options);
   const [outputs, inputs] = shapeOf(verb, count, options.shape);
-  const { tileOutputs, tileInputs } = matrixOrders[order];
-  if (outputs % tileOutputs !== 0 || inputs % tileInputs !== 0) {
+  const { outputMultiple, inputMultiple } = weightOrders[order];
+  if (outputs % outputMultiple !== 0 || inputs % inputMultiple !== 0) {
     throw new RangeError(
       `Cannot ${verb} a [${outputs}, ${inputs}] weight in ${order} order: ` +
-        `it must be a multiple of [${tileOutputs}, ${tileInputs}]`,
+        `it must be a multiple of [${outputMultiple}, ${inputMultiple}]`,
     );
   }
   return { outputs, inputs };
@@ -212,7 +232,7 @@ function checkFixed(verb: string, options: PackOptions): void {
 function layoutOf(verb: string, count: number, bits: number, options: PackOptions): LineLayout {
   const { order = "row-major", axis = 1, rowBytes } = options;
   if (!Object.hasOwn(lineOrders, order)) {
-    const names = [...Object.keys(lineOrders), ...Object.keys(matrixOrders)];
+    const names = [...Object.keys(lineOrders), ...Object.keys(weightOrders)];
     throw new RangeError(`Cannot ${verb} in "${order}" order: the orders are ${names.join(", ")}`);
   }
   if (order === "gptq") checkFixed(verb, options);
