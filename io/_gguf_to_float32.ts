@@ -1,9 +1,6 @@
 // GGUF tensors as float32.
 import {
-  bfloat16,
   type BlockFormat,
-  decodeArray,
-  float16,
   ggmlMxfp4,
   ggmlNvfp4,
   iq4_nl,
@@ -15,9 +12,10 @@ import {
   q6_K,
   q8_0,
 } from "../formats/mod.ts";
+import { toFloat32 } from "./_to_float32.ts";
 import type { GgufTensorInfo } from "./gguf_reader.ts";
 import type { GgufType } from "./gguf_types.ts";
-import { elementCount } from "./tensor.ts";
+import { elementCount, type TensorType } from "./tensor.ts";
 
 /** The block types that can be dequantized. */
 const BLOCK_FORMATS: Partial<Record<GgufType, BlockFormat>> = {
@@ -33,34 +31,17 @@ const BLOCK_FORMATS: Partial<Record<GgufType, BlockFormat>> = {
   NVFP4: ggmlNvfp4,
 };
 
+/** The types without blocks, which safetensors spells the same way. */
+const PLAIN_TYPES: ReadonlySet<string> = new Set(["F32", "F64", "F16", "BF16", "I8", "I16", "I32", "I64"]);
+
 /** Converts raw bytes, which begin at offset 0 of their buffer, to float32. */
 export function ggufToFloat32(
   bytes: Uint8Array<ArrayBuffer>,
   info: GgufTensorInfo,
 ): Float32Array<ArrayBuffer> {
-  const { buffer } = bytes;
-  const format = BLOCK_FORMATS[info.type];
-  if (format) return format.dequantize(bytes, elementCount(info.shape));
-  switch (info.type) {
-    case "F32":
-      return new Float32Array(buffer);
-    case "F64":
-      return Float32Array.from(new Float64Array(buffer));
-    case "F16":
-      return decodeArray(float16, new Uint16Array(buffer));
-    case "BF16":
-      return decodeArray(bfloat16, new Uint16Array(buffer));
-    case "I8":
-      return Float32Array.from(new Int8Array(buffer));
-    case "I16":
-      return Float32Array.from(new Int16Array(buffer));
-    case "I32":
-      return Float32Array.from(new Int32Array(buffer));
-    case "I64":
-      return Float32Array.from(new BigInt64Array(buffer), Number);
-    default:
-      throw new TypeError(
-        `Cannot read tensor ${info.name} as float32: its type ${info.type} is not supported`,
-      );
-  }
+  const { name, type, shape } = info;
+  const format = BLOCK_FORMATS[type];
+  if (format) return format.dequantize(bytes, elementCount(shape));
+  if (PLAIN_TYPES.has(type)) return toFloat32(bytes, type as TensorType);
+  throw new TypeError(`Cannot read tensor ${name} as float32: its type ${type} is not supported`);
 }

@@ -3,6 +3,7 @@ import { NeedMoreBytes, parseGgufHeader } from "./_gguf_header.ts";
 import { ggufToFloat32 } from "./_gguf_to_float32.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { GgufType } from "./gguf_types.ts";
+import { tensorInfo, type TensorReader } from "./tensor.ts";
 
 /** A value of the metadata; 64-bit integers are bigint. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
@@ -19,30 +20,8 @@ export interface GgufTensorInfo {
   readonly byteLength: number;
 }
 
-/** An open GGUF file. */
-export interface GgufReader extends AsyncDisposable {
-  /** What error messages call it. */
-  readonly name: string;
-  /** Metadata by key, such as `general.architecture`. */
-  readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** All tensors by name. */
-  readonly tensors: ReadonlyMap<string, GgufTensorInfo>;
-  /**
-   * Reads the raw bytes of a tensor: rows of elements or blocks.
-   *
-   * @throws {RangeError} If there is no tensor of this name.
-   */
-  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
-  /**
-   * Reads a tensor as float32, dequantizing its blocks.
-   *
-   * @throws {RangeError} If there is no tensor of this name.
-   * @throws {TypeError} If its type cannot be dequantized here.
-   */
-  readFloat32(name: string): Promise<Float32Array<ArrayBuffer>>;
-  /** Closes the file. */
-  close(): Promise<void>;
-}
+/** An open GGUF file. `readBytes` gives rows of elements or blocks, as they are stored. */
+export type GgufReader = TensorReader<GgufTensorInfo, GgufValue>;
 
 /** How much of the file is read at first; doubled until the header is whole. */
 const FIRST_READ = 2 ** 20;
@@ -53,6 +32,17 @@ const FIRST_READ = 2 ** 20;
  * @param source The bytes of the file. The reader owns it from now on, and closes it if the header is bad.
  * @returns The reader.
  * @throws {SyntaxError} If the header is malformed or lies; one line that names the file.
+ *
+ * @example Usage
+ * ```ts
+ * import { openFileSource, openGguf } from "@quik/quant/io";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using reader = await openGguf(await openFileSource("tests/fixtures/gguf/blocks.gguf"));
+ * assertEquals(reader.metadata.get("general.architecture"), "llama");
+ * assertEquals(reader.tensors.get("Q4_0")!.shape, [3, 64]);
+ * assertEquals((await reader.readFloat32("Q4_0")).length, 3 * 64);
+ * ```
  */
 export async function openGguf(source: ByteSource): Promise<GgufReader> {
   try {
@@ -76,11 +66,7 @@ async function readHeader(source: ByteSource): Promise<ReturnType<typeof parseGg
 }
 
 function makeReader(source: ByteSource, header: ReturnType<typeof parseGgufHeader>): GgufReader {
-  const infoOf = (name: string) => {
-    const info = header.tensors.get(name);
-    if (!info) throw new RangeError(`Cannot read tensor ${name}: ${source.name} does not have it`);
-    return info;
-  };
+  const infoOf = (name: string) => tensorInfo({ name: source.name, tensors: header.tensors }, name);
   const readBytes = async (name: string) => {
     const { begin, byteLength } = infoOf(name);
     return await source.read(begin, byteLength);

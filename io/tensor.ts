@@ -51,14 +51,14 @@ export interface TensorInfo {
   readonly byteLength: number;
 }
 
-/** Named tensors that are read lazily. */
-export interface TensorReader extends AsyncDisposable {
+/** Named tensors that are read lazily. A format may say more of each tensor, and have other metadata than text. */
+export interface TensorReader<Info = TensorInfo, Value = string> extends AsyncDisposable {
   /** What error messages call it: a file or a folder. */
   readonly name: string;
-  /** String metadata of the file, empty if there is none. */
-  readonly metadata: ReadonlyMap<string, string>;
+  /** Metadata of the file, empty if there is none. */
+  readonly metadata: ReadonlyMap<string, Value>;
   /** All tensors by name. */
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly tensors: ReadonlyMap<string, Info>;
   /**
    * Reads the raw bytes of a tensor, row-major and little-endian, in a new array at offset 0 of its buffer.
    *
@@ -66,10 +66,11 @@ export interface TensorReader extends AsyncDisposable {
    */
   readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Reads a tensor as float32, whatever its type. Integers beyond 2^24 and float64 are rounded. A scale that another
-   * tensor holds, as beside 8-bit floats, is not applied.
+   * Reads a tensor as float32, whatever its type. Integers beyond 2^24 and float64 are rounded, blocks dequantized. A
+   * scale that another tensor holds, as beside 8-bit floats, is not applied.
    *
    * @throws {RangeError} If there is no tensor of this name.
+   * @throws {TypeError} If its type cannot be converted here.
    */
   readFloat32(name: string): Promise<Float32Array<ArrayBuffer>>;
   /** Closes the files. */
@@ -89,7 +90,10 @@ export function elementCount(shape: readonly number[]): number {
  * @returns What is known of it.
  * @throws {RangeError} If there is none.
  */
-export function tensorInfo(reader: Pick<TensorReader, "name" | "tensors">, name: string): TensorInfo {
+export function tensorInfo<Info>(
+  reader: { readonly name: string; readonly tensors: ReadonlyMap<string, Info> },
+  name: string,
+): Info {
   const info = reader.tensors.get(name);
   if (!info) throw new RangeError(`Cannot read tensor ${name}: ${reader.name} does not have it`);
   return info;

@@ -33,6 +33,19 @@ export interface GeneratedToken {
  * @param options How many tokens, and how they are chosen; greedy by default.
  * @returns The tokens, as they are chosen.
  * @throws {RangeError} If the prompt is empty or longer than the model takes, or an option is out of range.
+ *
+ * @example Usage
+ * ```ts
+ * import { createWasmBackend } from "@quik/quant/kernels";
+ * import { generate, loadModel } from "@quik/quant/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using backend = await createWasmBackend();
+ * using model = await loadModel("examples/demo_model", { backend });
+ * let text = "";
+ * for await (const token of generate(model, "The people of the United", { maxTokens: 3 })) text += token.text;
+ * assertEquals(text, " States have been");
+ * ```
  */
 export async function* generate(
   model: Model,

@@ -49,6 +49,20 @@ export interface PerplexityResult {
  * @param options Window length and number of windows.
  * @returns The perplexity and what it is made of.
  * @throws {RangeError} If the window is shorter than 2 tokens, longer than the model takes, or longer than the text.
+ *
+ * @example Usage
+ * ```ts
+ * import { createReferenceBackend } from "@quik/quant/kernels";
+ * import { loadModel, perplexity } from "@quik/quant/models";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * using backend = createReferenceBackend();
+ * using model = await loadModel("tests/fixtures/golden/models/llama-gqa", { backend });
+ * const result = await perplexity(model, Uint32Array.from({ length: 20 }, (_, i) => i), { window: 8 });
+ * assertEquals(result.tokens, 2 * 7);
+ * // Random weights know nothing: about as unsure as the vocabulary of 160 is large, or worse.
+ * assert(result.perplexity > 100);
+ * ```
  */
 export async function perplexity(
   model: Model,

@@ -21,8 +21,18 @@ export type Sampler = (logits: Float32Array<ArrayBuffer>) => number;
  * id comes first. Equal seeds give equal choices.
  *
  * @param options How tokens are chosen; greedy by default.
- * @returns The sampler; each call draws one random number.
+ * @returns The sampler; each call draws one random number, and throws a `RangeError` for logits without a largest one.
  * @throws {RangeError} If an option is out of range.
+ *
+ * @example Usage
+ * ```ts
+ * import { createSampler } from "@quik/quant/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const logits = Float32Array.of(0, 3, 1, 2);
+ * assertEquals(createSampler()(logits), 1);
+ * assertEquals(createSampler({ temperature: 1, topK: 1 })(logits), 1);
+ * ```
  */
 export function createSampler(options: SamplerOptions = {}): Sampler {
   const { temperature = 0, topK = Infinity, topP = 1, seed = 0 } = options;
@@ -31,12 +41,21 @@ export function createSampler(options: SamplerOptions = {}): Sampler {
   }
   if (!(topK >= 1)) throw new RangeError(`Cannot sample among the top ${topK}: topK must be at least 1`);
   if (!(topP > 0 && topP <= 1)) throw new RangeError(`Cannot sample with topP ${topP}: it must be in (0, 1]`);
-  if (temperature === 0) return argmax;
+  if (temperature === 0) return greedy;
   const random = createRandom(seed);
   return (logits) => {
+    greedy(logits);
     const ids = likeliest(logits, topK);
     return draw(ids, probabilities(logits, ids, temperature), { topP, uniform: random.uniform() });
   };
+}
+
+function greedy(logits: Float32Array<ArrayBuffer>): number {
+  const best = argmax(logits);
+  if (!Number.isFinite(logits[best])) {
+    throw new RangeError(`Cannot choose a token: the largest logit is ${logits[best]}`);
+  }
+  return best;
 }
 
 /** The id of the largest logit, the lowest among equals. */

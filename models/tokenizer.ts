@@ -30,6 +30,15 @@ export interface Tokenizer {
  * @returns The tokenizer.
  * @throws {Error} If there is no `tokenizer.json`.
  * @throws {SyntaxError} If a file is malformed.
+ *
+ * @example Usage
+ * ```ts
+ * import { loadTokenizer } from "@quik/quant/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const tokenizer = await loadTokenizer("examples/demo_model");
+ * assertEquals(tokenizer.decode(tokenizer.encode("Call me Ishmael.")), "Call me Ishmael.");
+ * ```
  */
 export async function loadTokenizer(directory: string | FileSet): Promise<Tokenizer> {
   const files = typeof directory === "string" ? openDirectory(directory) : directory;

@@ -33,6 +33,24 @@ const SCALE_TYPES: ReadonlyMap<NumberFormat | undefined, ScaleType> = new Map<Nu
 /**
  * A linear layer with quantized weights and float activations: W4A16 and its relatives, for every format. The product
  * decodes weights through the format's table, so a new format needs no kernel. It owns its buffers.
+ *
+ * @example A format of one's own
+ * ```ts
+ * import { defineCodebook } from "@quik/quant/formats";
+ * import { createReferenceBackend } from "@quik/quant/kernels";
+ * import { applyLinear, CodebookLinear, DeviceTensor } from "@quik/quant/ops";
+ * import { chooseQparams, createMatrix, perGroup, quantize } from "@quik/quant/quant";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ternary = defineCodebook({ name: "ternary", levels: [-1, 0, 1] });
+ * const weight = createMatrix(1, 4, Float32Array.of(2, -2, 0.5, -2));
+ * const quantized = quantize(weight, chooseQparams(weight, { format: ternary, granularity: perGroup(4) }));
+ * using backend = createReferenceBackend();
+ * using layer = new CodebookLinear(backend, quantized);
+ * using x = DeviceTensor.fromMatrix(backend, createMatrix(1, 4, Float32Array.of(1, 2, 3, 4)));
+ * using y = await applyLinear(layer, x);
+ * assertEquals((await y.toMatrix()).data, Float32Array.of(-10));
+ * ```
  */
 export class CodebookLinear implements Linear {
   /** Takes the same input as a dense layer. */

@@ -1,15 +1,7 @@
 // Files on disk: ranges, missing files, and writes that appear whole or not at all.
 import { assertEquals, assertRejects } from "@std/assert";
 import { openDirectory, openFileSource, openSafetensors, readText, writeSafetensors } from "../../io/mod.ts";
-
-async function withFolder(test: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempDir();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path, { recursive: true });
-  }
-}
+import { withFolder } from "./_folder.ts";
 
 const tensor = (name: string, value: number) => ({
   name,

@@ -1,15 +1,7 @@
 // Directories that appear whole or not at all.
 import { assertEquals, assertRejects } from "@std/assert";
 import { requireEmptyDirectory, writeDirectory, writeSmallFile } from "../../io/mod.ts";
-
-async function withFolder(test: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempDir();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path, { recursive: true });
-  }
-}
+import { withFolder } from "./_folder.ts";
 
 const namesIn = (path: string) => Array.from(Deno.readDirSync(path), (entry) => entry.name);
 

@@ -1,5 +1,5 @@
 // Samplers: frequencies against the probabilities they must have.
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { argmax, createSampler, type SamplerOptions } from "../../models/mod.ts";
 
 const PROBABILITIES = [0.1, 0.4, 0.05, 0.3, 0.15];
@@ -39,4 +39,12 @@ Deno.test("createSampler() keeps exactly topK among equal logits, the lowest ids
 Deno.test("createSampler() is greedy at temperature 0, lowest id first", () => {
   assertEquals(createSampler()(LOGITS), 1);
   assertEquals(argmax(Float32Array.of(1, 3, 3, -Infinity)), 1);
+});
+
+Deno.test("createSampler() refuses logits that are not numbers", () => {
+  for (const temperature of [0, 1]) {
+    const sample = createSampler({ temperature });
+    assertThrows(() => sample(new Float32Array(4).fill(NaN)), RangeError, "the largest logit is NaN");
+    assertThrows(() => sample(Float32Array.of(0, Infinity)), RangeError, "the largest logit is Infinity");
+  }
 });
