@@ -34,9 +34,9 @@ export interface OutlierPermutation {
  * import { outlierPermutation } from "@quik/quant/quant";
  * import { assertEquals } from "@std/assert";
  *
- * const { order, blockBits } = outlierPermutation(Float32Array.of(1, 90, 2, 80), { blockSize: 2 });
- * assertEquals(order, Uint32Array.of(1, 3, 2, 0));
- * assertEquals(blockBits, Uint8Array.of(8, 4));
+ * const { order, blockBits } = outlierPermutation(Float32Array.of(1, 90, 2, 1, 80, 1), { blockSize: 2 });
+ * assertEquals(order, Uint32Array.of(1, 4, 2, 0, 3, 5));
+ * assertEquals(blockBits, Uint8Array.of(8, 4, 4));
  * ```
  */
 export function outlierPermutation(absmax: Float32Array, options: FmpqOptions = {}): OutlierPermutation {
