@@ -7,11 +7,13 @@ import { Heap, MAX_PAGES } from "./_heap.ts";
 import type { KernelFunction, KernelModule } from "./_module.ts";
 import type { Pool } from "./_pool.ts";
 import * as fbgemm from "./_ops_fbgemm.ts";
+import * as gptq from "./_ops_gptq.ts";
+import * as quantization from "./_ops_quantization.ts";
 import * as linear from "./_ops_linear.ts";
 import * as rows from "./_ops_rows.ts";
 
 type OpRun<Spec> = (context: Context, spec: Spec, inputs: Region[], outputs: Region[]) => void;
-type OpTable = { readonly [Op in OpName]?: OpRun<Extract<KernelSpec, { op: Op }>> };
+type OpTable = { readonly [Op in OpName]: OpRun<Extract<KernelSpec, { op: Op }>> };
 
 const ops: OpTable = {
   dense_linear: linear.denseLinear,
@@ -31,6 +33,14 @@ const ops: OpTable = {
   gram: linear.gram,
   column_absmax: rows.columnAbsmax,
   codebook_linear: linear.codebookLinear,
+  hadamard: quantization.hadamard,
+  quantize_groups: quantization.quantizeGroups,
+  dequantize_groups: quantization.dequantizeGroups,
+  grouped_linear: quantization.groupedLinear,
+  sparse_add: quantization.sparseAdd,
+  low_rank_add: quantization.lowRankAdd,
+  inverse_factor: gptq.inverseFactor,
+  gptq_sweep: gptq.gptqSweep,
   affine_linear: fbgemm.affineLinear,
   outlier_matmul: fbgemm.outlierMatmul,
 };
@@ -192,6 +202,10 @@ export class WasmBackend implements Backend, Context {
 
   floats(address: number, count: number): Float32Array {
     return new Float32Array(this.#memory.buffer, address, count);
+  }
+
+  fill(address: number, value: number, byteLength: number): void {
+    new Uint8Array(this.#memory.buffer, address, byteLength).fill(value);
   }
 
   writeIntegers(address: number, values: readonly number[]): void {

@@ -34,6 +34,8 @@ export interface Context {
   indices(region: Region, count: number): Uint32Array;
   /** Floats in memory. */
   floats(address: number, count: number): Float32Array;
+  /** Sets bytes of memory. */
+  fill(address: number, value: number, byteLength: number): void;
   /** Writes a structure of 32-bit integers into memory. */
   writeIntegers(address: number, values: readonly number[]): void;
 }

@@ -33,9 +33,9 @@ export function denseLinear(
   inputs: Region[],
   outputs: Region[],
 ): void {
-  const bias = spec.bias ? inputs[2].address : 0;
+  const [x, weight, bias = 0] = inputs.map((region) => region.address);
   const type = FLOAT_TYPES[spec.weightType];
-  floatProduct(context, spec, inputs[0].address, inputs[1].address, type, bias, outputs[0].address);
+  floatProduct(context, spec, { x, weight, type, bias, y: outputs[0].address });
 }
 
 /** Runs a {@linkcode CodebookLinearSpec}: the weight is decoded as it is packed. */
@@ -45,34 +45,57 @@ export function codebookLinear(
   inputs: Region[],
   outputs: Region[],
 ): void {
-  const [x, codes, table, scales, ...rest] = inputs.map((region) => region.address);
-  const zeros = spec.zeroPoint ? rest[0] : 0;
-  const bias = spec.bias ? rest[spec.zeroPoint ? 1 : 0] : 0;
+  const [x, ...buffers] = inputs.map((region) => region.address);
+  const weight = codebookWeight(context, spec, buffers);
+  const bias = spec.bias ? buffers[spec.zeroPoint ? 4 : 3] : 0;
+  floatProduct(context, spec, { x, weight, type: CODEBOOK, bias, y: outputs[0].address });
+}
+
+/** Describes a weight of codes to the kernels (`assembly/codebook.ts`). Returns the address of the description. */
+export function codebookWeight(
+  context: Context,
+  spec: {
+    readonly inner: number;
+    readonly bits: number;
+    readonly groupSize: number;
+    readonly scaleType: ScaleType;
+    readonly zeroPoint: boolean;
+  },
+  [codes, table, scales, zeros]: number[],
+): number {
+  const { inner, bits, scaleType } = spec;
+  const groupSize = Math.min(spec.groupSize, inner);
   const weight = context.temporary(64);
   context.writeIntegers(weight, [
     codes,
     table,
     scales,
-    zeros,
-    spec.bits,
-    spec.groupSize,
-    Math.ceil(spec.inner / spec.groupSize),
-    packedRowBytes(spec.inner, spec.bits),
-    SCALE_TYPES[spec.scaleType],
+    spec.zeroPoint ? zeros : 0,
+    bits,
+    groupSize,
+    Math.ceil(inner / groupSize),
+    packedRowBytes(inner, bits),
+    SCALE_TYPES[scaleType],
   ]);
-  floatProduct(context, spec, x, weight, CODEBOOK, bias, outputs[0].address);
+  return weight;
 }
 
-function floatProduct(
+/** A float product `y = x * weight^T (+ bias)`, everything by address; `type` is the weight's storage type. */
+export interface FloatProduct {
+  readonly x: number;
+  readonly weight: number;
+  readonly type: number;
+  /** 0 for none. */
+  readonly bias: number;
+  readonly y: number;
+}
+
+/** Runs a float product. */
+export function floatProduct(
   context: Context,
-  spec: { readonly rows: number; readonly columns: number; readonly inner: number },
-  x: number,
-  weight: number,
-  type: number,
-  bias: number,
-  y: number,
+  { rows, columns, inner }: { readonly rows: number; readonly columns: number; readonly inner: number },
+  { x, weight, type, bias, y }: FloatProduct,
 ): void {
-  const { rows, columns, inner } = spec;
   const units = Math.ceil(columns / TILE_COLUMNS);
   if (rows === 1) {
     const work = { units, cost: 16 * inner, scratch: inner * 4 + 16 };
@@ -171,15 +194,19 @@ export function weightMode(context: Context, bits: CodeBits): number {
 export interface CodePanels {
   readonly panels: number;
   readonly rowSums: number;
-  /** Rows of a panel: a single token is not padded to a tile, as its kernel reads the weight where it lies. */
   readonly width: number;
   readonly units: number;
+}
+
+/** Rows of a panel: a single token is not padded to a tile, as its kernel reads the weight where it lies. */
+export function panelWidth(rows: number): number {
+  return rows === 1 ? 1 : TILE_ROWS;
 }
 
 /** Takes room for row panels of signed bytes and the sum of each row. */
 export function codePanels(context: Context, rows: number, inner: number, mode: number): CodePanels {
   const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
-  const width = rows === 1 ? 1 : TILE_ROWS;
+  const width = panelWidth(rows);
   const units = Math.ceil(rows / width);
   const panels = context.temporary(units * width * steps * 16);
   return { panels, rowSums: context.temporary(units * width * 4), width, units };

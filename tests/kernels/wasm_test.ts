@@ -5,16 +5,10 @@ import { instantiate, loadModule } from "../../kernels/wasm/_module.ts";
 import { Pool } from "../../kernels/wasm/_pool.ts";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { conformanceCases } from "./_cases.ts";
-import { skipQuantizationOps } from "./_quantization_cases.ts";
 import { runCase, runConformance } from "./conformance.ts";
 
-const options = { skip: [skipQuantizationOps] };
-runConformance("wasm (relaxed SIMD, threads)", () => createWasmBackend(), options);
-runConformance(
-  "wasm (SIMD, one thread)",
-  () => createWasmBackend({ relaxedSimd: false, threads: 1 }),
-  options,
-);
+runConformance("wasm (relaxed SIMD, threads)", () => createWasmBackend());
+runConformance("wasm (SIMD, one thread)", () => createWasmBackend({ relaxedSimd: false, threads: 1 }));
 
 Deno.test("integer ops are exact where the dot product takes seven bits only", async () => {
   const module = await loadModule({ shared: false, relaxed: true });
@@ -24,7 +18,7 @@ Deno.test("integer ops are exact where the dot product takes seven bits only", a
   using backend = new WasmBackend(module, narrow, pool);
   using wide = await createWasmBackend({ threads: 1 });
   for (const testCase of conformanceCases()) {
-    if (!["integer_matmul", "affine_linear"].includes(testCase.spec.op)) continue;
+    if (!["integer_matmul", "affine_linear", "grouped_linear"].includes(testCase.spec.op)) continue;
     assertEquals(await runCase(backend, testCase), await runCase(wide, testCase));
   }
 });
@@ -79,4 +73,14 @@ Deno.test("dispatch() refuses buffers of another backend and indices out of rang
   const kernel = await backend.prepare({ op: "gather_rows", rows: 1, columns: 2, tableType: "float32" });
   assertThrows(() => backend.dispatch(kernel, [table, ids], [foreign]), TypeError, "another backend");
   assertThrows(() => backend.dispatch(kernel, [table, ids], [y]), RangeError, "Cannot use row 2");
+});
+
+Deno.test("inverse_factor marks a matrix that is not positive definite", async () => {
+  using backend = await createWasmBackend({ threads: 1 });
+  const [pivots] = (await runCase(backend, {
+    spec: { op: "inverse_factor", size: 2 },
+    inputs: [Float32Array.of(1, 2, 2, 1), Uint32Array.of(0, 1), Float32Array.of(0)],
+    comparisons: ["float", "float"],
+  })).slice(1);
+  assertEquals(new Float32Array(pivots), Float32Array.of(NaN, NaN));
 });

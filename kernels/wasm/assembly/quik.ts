@@ -9,7 +9,7 @@ import { packTile } from "./panels";
 import { dot, FLOAT16, FLOAT32, loadTail, storeLanes, sums4i } from "./simd";
 
 /** How weight bytes lie in a panel: 4-bit codes; 8-bit codes as bytes, or as seven bits and one bit; codes of 7 bits. */
-const WEIGHT4: i32 = 0;
+export const WEIGHT4: i32 = 0;
 export const WEIGHT8: i32 = 1;
 const WEIGHT8_SPLIT: i32 = 2;
 export const WEIGHT7: i32 = 3;
@@ -72,7 +72,7 @@ function packCodeRow(dst: usize, src: usize, bytes: usize, steps: i32, step: i32
 
 // @ts-ignore: decorator
 @inline
-function sum16(v: v128): v128 {
+export function sum16(v: v128): v128 {
   return i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(v));
 }
 
@@ -136,13 +136,13 @@ function splitBytes(dst: usize, passBytes: usize, bytes: v128): void {
 
 // @ts-ignore: decorator
 @inline
-function offsetOf(weightMode: i32): i32 {
-  return weightMode == WEIGHT4 ? 8 : 128;
+export function offsetOf(weightMode: i32): i32 {
+  return weightMode == WEIGHT4 ? 8 : weightMode == WEIGHT7 ? 64 : 128;
 }
 
 // @ts-ignore: decorator
 @inline
-function passesOf(weightMode: i32): i32 {
+export function passesOf(weightMode: i32): i32 {
   return weightMode == WEIGHT8_SPLIT ? 2 : 1;
 }
 

@@ -16,6 +16,14 @@ export function madd(a: v128, b: v128, sum: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), sum);
 }
 
+/** `a * b + sum` in float64. */
+// @ts-ignore: decorator
+@inline
+export function maddd(a: v128, b: v128, sum: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f64x2.relaxed_madd(a, b, sum);
+  return f64x2.add(f64x2.mul(a, b), sum);
+}
+
 /** `sum[i] += signed[4i..4i+3] . unsigned[4i..4i+3]`, exact as long as the unsigned bytes are below 128. */
 // @ts-ignore: decorator
 @inline
