@@ -42,6 +42,15 @@ export function quantizationSignature(spec: QuantizationSpec): KernelSignature {
         ...optional(spec.bias, "bias", spec.columns * 4),
       ], role("y", spec.rows * spec.columns * 4));
     }
+    case "table_linear": {
+      const groups = Math.ceil(spec.inner / spec.groupSize);
+      return signature([
+        role("x", spec.rows * spec.inner * 4),
+        role("codes", spec.columns * packedRowBytes(spec.inner, spec.bits)),
+        role("tables", spec.columns * groups * 2 ** spec.bits * 4),
+        ...optional(spec.bias, "bias", spec.columns * 4),
+      ], role("y", spec.rows * spec.columns * 4));
+    }
     case "sparse_add":
       return signature([
         role("x", spec.rows * spec.inner * 4),

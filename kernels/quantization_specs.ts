@@ -102,6 +102,31 @@ export interface GroupedLinearSpec {
 }
 
 /**
+ * Weight-only product where every group of a row has a table of its own: clustered weights (SqueezeLLM, arXiv
+ * 2306.07629) and binary coding (GPTQT, arXiv 2407.02891), whose table lists the sums of its plus and minus terms:
+ * `y[m, n] = sum_k x[m, k] * tables[n, k / groupSize, code[n, k]] (+ bias[n])`.
+ *
+ * Inputs: x `[rows, inner]`, codes (rows of `packedRowBytes(inner, bits)`, unsigned, low bits first), tables float32
+ * `[columns, ceil(inner / groupSize), 2^bits]`, then bias if `bias`. Output: y `[rows, columns]`.
+ */
+export interface TableLinearSpec {
+  /** Names the op. */
+  readonly op: "table_linear";
+  /** Tokens. */
+  readonly rows: number;
+  /** Output features. */
+  readonly columns: number;
+  /** Length of the reduction. */
+  readonly inner: number;
+  /** Width of a code. */
+  readonly bits: 2 | 3 | 4;
+  /** Weights along a row that share one table. */
+  readonly groupSize: number;
+  /** Whether a bias is added. */
+  readonly bias: boolean;
+}
+
+/**
  * `y += x * sparse^T`: the sparse part of a dense-and-sparse weight (SqueezeLLM, arXiv 2306.07629).
  *
  * Inputs: x `[rows, inner]`, and the sparse weight `[columns, inner]` in compressed rows: starts uint32 `[columns + 1]`,
@@ -190,6 +215,7 @@ export type QuantizationSpec =
   | QuantizeGroupsSpec
   | DequantizeGroupsSpec
   | GroupedLinearSpec
+  | TableLinearSpec
   | SparseAddSpec
   | LowRankAddSpec
   | InverseFactorSpec

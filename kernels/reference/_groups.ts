@@ -33,7 +33,8 @@ export function decodeGroups(
   return weight;
 }
 
-function readBits(packed: Uint8Array<ArrayBuffer>, bit: number, bits: number): number {
+/** Code at a bit offset of a dense little-endian stream. */
+export function readBits(packed: Uint8Array<ArrayBuffer>, bit: number, bits: number): number {
   const byte = bit >> 3;
   const pair = packed[byte] | (byte + 1 < packed.length ? packed[byte + 1] << 8 : 0);
   return (pair >> (bit & 7)) & ((1 << bits) - 1);

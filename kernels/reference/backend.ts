@@ -6,6 +6,7 @@ import type { KernelSpec, OpName } from "../specs.ts";
 import type { ReferenceOp } from "./_views.ts";
 import { affineLinear, outlierMatmul } from "./fbgemm.ts";
 import { attention } from "./attention.ts";
+import { tableLinear } from "./table_linear.ts";
 import { lowRankAdd, sparseAdd } from "./branches.ts";
 import { codebookLinear } from "./codebook_linear.ts";
 import { denseLinear } from "./dense_linear.ts";
@@ -44,6 +45,7 @@ const ops: OpTable = {
   quantize_groups: quantizeGroups,
   dequantize_groups: dequantizeGroups,
   grouped_linear: groupedLinear,
+  table_linear: tableLinear,
   sparse_add: sparseAdd,
   low_rank_add: lowRankAdd,
   inverse_factor: inverseFactor,

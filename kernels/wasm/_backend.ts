@@ -13,7 +13,7 @@ import * as linear from "./_ops_linear.ts";
 import * as rows from "./_ops_rows.ts";
 
 type OpRun<Spec> = (context: Context, spec: Spec, inputs: Region[], outputs: Region[]) => void;
-type OpTable = { readonly [Op in OpName]: OpRun<Extract<KernelSpec, { op: Op }>> };
+type OpTable = { readonly [Op in OpName]?: OpRun<Extract<KernelSpec, { op: Op }>> };
 
 const ops: OpTable = {
   dense_linear: linear.denseLinear,

@@ -23,6 +23,7 @@ import { quikLinearVariants } from "./quik_linear.ts";
 import { ropeVariants } from "./rope.ts";
 import { gatherRowsVariants, scatterRowsVariants } from "./rows.ts";
 import { sparseAddVariants } from "./sparse_add.ts";
+import { tableLinearVariants } from "./table_linear.ts";
 import { tokenNllVariants } from "./token_nll.ts";
 
 type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<KernelSpec, { op: Op }>>[] };
@@ -49,6 +50,7 @@ const VARIANTS: VariantTable = {
   quantize_groups: quantizeGroupsVariants,
   dequantize_groups: dequantizeGroupsVariants,
   grouped_linear: groupedLinearVariants,
+  table_linear: tableLinearVariants,
   sparse_add: sparseAddVariants,
   low_rank_add: lowRankAddVariants,
   inverse_factor: inverseFactorVariants,

@@ -1,29 +1,10 @@
 // Cases of the ops in kernels/quantization_specs.ts.
 import { codeThresholds, float4E2M1, float8E4M3, int3, int4, int8, nf4 } from "../../formats/mod.ts";
-import type { QuantizationSpec } from "../../kernels/quantization_specs.ts";
 import type { CodeBits } from "../../kernels/specs.ts";
 import { hadamardMatrix, type Random } from "../../quant/mod.ts";
 import type { Case } from "./_cases.ts";
-import type { Skip } from "./conformance.ts";
 import { gptqCases } from "./_gptq_cases.ts";
 import { codeRows, normals, storedNormals } from "./_inputs.ts";
-
-/** For backends that have none of these ops. */
-export const skipQuantizationOps: Skip = {
-  matches: ({ op }) => QUANTIZATION_OPS.has(op),
-  reason: "the op is there for whole layers on a device that is not the host",
-};
-
-const QUANTIZATION_OPS: ReadonlySet<string> = new Set<QuantizationSpec["op"]>([
-  "hadamard",
-  "quantize_groups",
-  "dequantize_groups",
-  "grouped_linear",
-  "sparse_add",
-  "low_rank_add",
-  "inverse_factor",
-  "gptq_sweep",
-]);
 
 /** Cases of every op of the file. */
 export function quantizationCases(random: Random): Case[] {
@@ -32,6 +13,7 @@ export function quantizationCases(random: Random): Case[] {
     ...quantizeGroupsCases(random),
     ...dequantizeGroupsCases(random),
     ...groupedLinearCases(random),
+    ...tableLinearCases(random),
     ...branchCases(random),
     ...gptqCases(random),
   ];
@@ -118,6 +100,27 @@ function groupedLinearCases(random: Random): Case[] {
         spec: { op: "grouped_linear", rows, columns, inner, groupSize, activationBits, weightBits, bias },
         inputs,
         comparisons: ["float"],
+      };
+    })
+  );
+}
+
+function tableLinearCases(random: Random): Case[] {
+  const shapes = [[1, 33, 64, 64], [3, 17, 96, 32], [17, 66, 130, 130], [12, 5, 70, 10]];
+  return shapes.flatMap(([rows, columns, inner, groupSize]) =>
+    ([2, 3, 4] as const).map((bits): Case => {
+      const bias = bits === 3;
+      const inputs: ArrayBufferView<ArrayBuffer>[] = [
+        normals(random, rows * inner),
+        codeRows(random, columns, inner, bits),
+        normals(random, columns * Math.ceil(inner / groupSize) * 2 ** bits),
+      ];
+      if (bias) inputs.push(normals(random, columns));
+      return {
+        spec: { op: "table_linear", rows, columns, inner, bits, groupSize, bias },
+        inputs,
+        comparisons: ["float"],
+        magnitude: inner,
       };
     })
   );
