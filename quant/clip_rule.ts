@@ -2,6 +2,7 @@
 import type { BlockPlace } from "./granularity.ts";
 import type { ValueRange } from "./mapping.ts";
 import type { Matrix } from "./matrix.ts";
+import { createPower } from "./_power.ts";
 
 /** One block of values as a clip rule sees it. Nothing in it may be changed or kept. */
 export interface ClipBlock {
@@ -58,12 +59,13 @@ export interface MseClipOptions extends ClipGrid {
  */
 export function mseClip(options: MseClipOptions = {}): ClipRule {
   const { exponent = 2.4, weighted = false, grid = 100, maxShrink = 0.8 } = options;
+  const power = createPower(exponent);
   return {
     name: "mse-grid",
     range: (block) =>
       searchRange(block, { grid, maxShrink }, (rounded, limit) => {
         const weights = weighted ? block.importance : undefined;
-        return powerError(block.values, rounded, { exponent, weights, limit });
+        return powerError(block.values, rounded, { power, weights, limit });
       }),
   };
 }
@@ -159,17 +161,16 @@ export function searchRange(
   return best;
 }
 
-/** `sum weight * |rounded - value|^exponent`, given up once it reaches `limit`. */
+/** `sum weight * power(|rounded - value|)`, given up once it reaches `limit`. */
 function powerError(
   values: Float32Array<ArrayBuffer>,
   rounded: Float32Array<ArrayBuffer>,
-  options: { exponent: number; weights?: ArrayLike<number>; limit: number },
+  options: { power: (x: number) => number; weights?: ArrayLike<number>; limit: number },
 ): number {
-  const { exponent, weights, limit } = options;
+  const { power, weights, limit } = options;
   let error = 0;
   for (let i = 0; i < values.length && error < limit; i++) {
-    const distance = Math.abs(rounded[i] - values[i]);
-    const term = exponent === 2 ? distance * distance : distance ** exponent;
+    const term = power(Math.abs(rounded[i] - values[i]));
     error += weights === undefined ? term : term * weights[i];
   }
   return error;

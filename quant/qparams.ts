@@ -82,22 +82,50 @@ export interface QparamsOptions {
  * ```
  */
 export function chooseQparams(matrix: Matrix, options: QparamsOptions): Qparams {
-  const { format, clip, scaleFormat } = options;
-  const fitting = resolveFitting(options);
+  const { clip } = options;
   const grid = gridOf(options.granularity ?? perChannel(), matrix);
+  const fitter = createFitter(resolveFitting(options));
+  const ranges: ValueRange[] = [];
+  for (const place of blocksOf(grid)) {
+    fitter.load(readBlock(matrix, place), place);
+    ranges.push(clip === undefined ? fitter.fullRange : clip.range(fitter));
+  }
+  return qparamsFromRanges(ranges, { ...options, grid });
+}
+
+/** Options of {@linkcode qparamsFromRanges}: those of `chooseQparams`, with the blocks instead of a granularity. */
+export interface RangeOptions extends Omit<QparamsOptions, "granularity" | "clip"> {
+  /** The matrix's shape and its blocks. */
+  readonly grid: BlockGrid;
+}
+
+/**
+ * Makes parameters of ranges known beforehand, such as those of observers.
+ *
+ * @param ranges The range of every block of the grid, row after row.
+ * @param options Blocks, format, mapping, scale format.
+ * @returns The parameters.
+ * @throws {RangeError} If there are not as many ranges as blocks, or one is not finite.
+ */
+export function qparamsFromRanges(ranges: readonly ValueRange[], options: RangeOptions): Qparams {
+  const { grid, format, scaleFormat } = options;
+  const fitting = resolveFitting(options);
   const count = grid.gridRows * grid.gridCols;
+  if (ranges.length !== count) {
+    throw new RangeError(`Cannot scale ${count} blocks with ${ranges.length} ranges: each block needs one`);
+  }
   const scale = new Float32Array(count);
   const zeroPoint = new Float32Array(count);
   const offset = new Float32Array(count);
-  const fitter = createFitter(fitting);
-  for (const place of blocksOf(grid)) {
-    fitter.load(readBlock(matrix, place), place);
-    const range = clip === undefined ? fitter.fullRange : clip.range(fitter);
+  ranges.forEach((range, index) => {
+    if (!Number.isFinite(range.max - range.min)) {
+      throw new RangeError(`Cannot scale the range from ${range.min} to ${range.max}: it must be finite`);
+    }
     const params = paramsOf(range, fitting);
-    scale[place.index] = params.scale;
-    zeroPoint[place.index] = params.zeroPoint;
-    offset[place.index] = params.offset;
-  }
+    scale[index] = params.scale;
+    zeroPoint[index] = params.zeroPoint;
+    offset[index] = params.offset;
+  });
   return {
     format,
     grid,
