@@ -15,6 +15,7 @@ export {
 } from "./byte_source.ts";
 export { openCheckpoint } from "./checkpoint.ts";
 export { openDirectory, openFileSource } from "./file_source.ts";
+export { readGgufQuantized } from "./gguf_quantized.ts";
 export { type GgufReader, type GgufTensorInfo, type GgufValue, openGguf } from "./gguf_reader.ts";
 export { GGUF_TYPES, type GgufBlock, type GgufType } from "./gguf_types.ts";
 export { requireEmptyDirectory, writeDirectory, writeSmallFile } from "./output_directory.ts";

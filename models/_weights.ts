@@ -15,7 +15,7 @@ import { createMatrix } from "../quant/mod.ts";
 import { type HostMatrix, readStored, selectRows, transpose } from "./_stored.ts";
 import type { ModelConfig } from "./config.ts";
 import { LinearSlot } from "./linear_slot.ts";
-import { restoreLinear } from "./restore_linear.ts";
+import type { LayerPlace } from "./restore_linear.ts";
 
 /** Tensors that some tools write and no forward here needs: rotary frequencies, attention masks, scales of an 8-bit cache. */
 const IGNORED = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias|self_attn\.[kv]_scale)$/;
@@ -34,8 +34,8 @@ export interface LinearShape {
 export interface WeightsOptions {
   /** Where they are put. */
   readonly backend: Backend;
-  /** `quantization_config`, when the checkpoint is quantized. */
-  readonly quantization?: unknown;
+  /** Restores a layer that is stored quantized, or gives undefined for one that is dense. */
+  readonly restore?: (place: LayerPlace) => Promise<Linear | undefined>;
 }
 
 /** The tensors of a checkpoint, each asked for by name and expected shape. */
@@ -45,12 +45,12 @@ export class Weights {
   readonly #asked = new Set<string>();
   /** Modules whose tensors a quantized layer accounts for, those it needs no more included. */
   readonly #restored = new Set<string>();
-  readonly #quantization: unknown;
+  readonly #restore: WeightsOptions["restore"];
   readonly #owned: Disposable[] = [];
 
   constructor(reader: TensorReader, options: WeightsOptions) {
     this.backend = options.backend;
-    this.#quantization = options.quantization;
+    this.#restore = options.restore;
     this.#reader = watch(reader, this.#asked);
   }
 
@@ -110,11 +110,7 @@ export class Weights {
     const slots: LinearSlot[] = [];
     for (const [suffix, rows] of Object.entries(parts) as [Suffix, readonly number[] | null][]) {
       const partName = `${name}${suffix}`;
-      const restored = this.#quantization !== undefined &&
-        await restoreLinear({ name: partName, module: name, rows }, this.#reader, {
-          backend: this.backend,
-          config: this.#quantization,
-        });
+      const restored = await this.#restore?.({ name: partName, module: name, rows });
       if (restored) {
         checkRestored(partName, restored, { outputs: rows?.length ?? shape.outputs, inputs: shape.inputs });
         slots.push(this.#keep(new LinearSlot(partName, restored, sources)));

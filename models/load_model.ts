@@ -1,10 +1,21 @@
-// From a checkpoint folder to a model.
-import { type FileSet, openCheckpoint, openDirectory, readText } from "../io/mod.ts";
+// From a checkpoint folder or a GGUF file to a model.
+import {
+  type FileSet,
+  openCheckpoint,
+  openDirectory,
+  openFileSource,
+  openGguf,
+  readText,
+  type TensorReader,
+} from "../io/mod.ts";
 import type { Backend } from "../kernels/mod.ts";
-import { Weights } from "./_weights.ts";
+import { readGgufConfig } from "./_gguf_config.ts";
+import { openGgufWeights } from "./_gguf_weights.ts";
+import { Weights, type WeightsOptions } from "./_weights.ts";
 import { type Architecture, readArchitecture } from "./architecture.ts";
 import { Model } from "./model.ts";
-import { loadTokenizer } from "./tokenizer.ts";
+import { type LayerPlace, restoreLinear } from "./restore_linear.ts";
+import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 /** Options of {@linkcode loadModel}. */
 export interface LoadModelOptions {
@@ -14,9 +25,10 @@ export interface LoadModelOptions {
 
 /**
  * Loads a model from a checkpoint in the Hugging Face layout: `config.json` and safetensors, sharded or not, as
- * published or quantized by this library. Weights keep their storage type.
+ * published or quantized by this library, GPTQ, AWQ, compressed-tensors or bitsandbytes; or from a GGUF file of the LLaMA
+ * family. Weights keep their storage type.
  *
- * @param directory Path of the folder, or its files by other means.
+ * @param directory Path of the folder or of the `.gguf` file, or the files of a folder by other means.
  * @param options The backend.
  * @returns The model; dispose of it to free its memory.
  * @throws {TypeError} If the architecture, a type or the configuration is unsupported.
@@ -38,17 +50,39 @@ export interface LoadModelOptions {
  */
 export async function loadModel(directory: string | FileSet, options: LoadModelOptions): Promise<Model> {
   const { backend } = options;
+  const tokenizer = () => loadTokenizer(directory);
+  if (typeof directory === "string" && directory.endsWith(".gguf")) {
+    await using gguf = await openGguf(await openFileSource(directory));
+    const { json, interleavedRope } = readGgufConfig(gguf);
+    const architecture = readArchitecture(json, gguf.name);
+    const { config } = architecture;
+    const { reader, restore } = openGgufWeights(gguf, { config, backend, interleavedRope });
+    return await assemble(architecture, reader, { backend, restore, tokenizer });
+  }
   const files = typeof directory === "string" ? openDirectory(directory) : directory;
-  const { config, build } = await readConfig(files);
+  const architecture = await readConfig(files);
   await using reader = await openCheckpoint(files);
-  const weights = new Weights(reader, { backend, quantization: config.quantization });
+  const { quantization } = architecture.config;
+  const restore = quantization === undefined
+    ? undefined
+    : (place: LayerPlace) => restoreLinear(place, reader, { backend, config: quantization });
+  return await assemble(architecture, reader, { backend, restore, tokenizer });
+}
+
+async function assemble(
+  architecture: Architecture,
+  reader: TensorReader,
+  options: WeightsOptions & { readonly tokenizer: () => Promise<Tokenizer> },
+): Promise<Model> {
+  const { config, build } = architecture;
+  const weights = new Weights(reader, options);
   try {
     const decoder = await build(weights);
     weights.checkAllUsed({ allow: config.tieWordEmbeddings ? ["lm_head.weight"] : [] });
-    return new Model(backend, {
+    return new Model(options.backend, {
       config,
       decoder,
-      loadTokenizer: () => loadTokenizer(files),
+      loadTokenizer: options.tokenizer,
       dispose: () => weights.dispose(),
     });
   } catch (error) {

@@ -54,7 +54,7 @@ export async function restoreLinear(
 }
 
 /** The given rows of a quantized matrix, each with its own scales. */
-function selectQuantizedRows(weight: Quantized, rows: readonly number[]): Quantized {
+export function selectQuantizedRows(weight: Quantized, rows: readonly number[]): Quantized {
   const { codes, qparams } = weight;
   const { cols, blockRows, gridCols } = qparams.grid;
   const grid: BlockGrid = { ...qparams.grid, rows: rows.length, blockRows: 1, gridRows: rows.length };

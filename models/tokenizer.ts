@@ -1,5 +1,6 @@
 // Text to token ids and back, through Hugging Face's own reader of `tokenizer.json`, loaded when first used.
-import { type FileSet, openDirectory, readText } from "../io/mod.ts";
+import { type FileSet, openDirectory, openFileSource, openGguf, readText } from "../io/mod.ts";
+import { readGgufTokenizer } from "./_gguf_tokenizer.ts";
 
 /** A model's tokenizer. */
 export interface Tokenizer {
@@ -26,8 +27,9 @@ export interface Tokenizer {
  * A text begins with the tokens that the file's post-processor adds. Where it has no post-processor at all, the
  * `bos_token` of `tokenizer_config.json` comes first, unless `add_bos_token` is false.
  *
- * @param directory Path of the folder, or its files by other means.
+ * @param directory Path of the folder or of a `.gguf` file, or the files of a folder by other means.
  * @returns The tokenizer.
+ * @throws {TypeError} If a GGUF file has a tokenizer that is not of the byte-pair kind.
  * @throws {Error} If there is no `tokenizer.json`.
  * @throws {SyntaxError} If a file is malformed.
  *
@@ -41,11 +43,7 @@ export interface Tokenizer {
  * ```
  */
 export async function loadTokenizer(directory: string | FileSet): Promise<Tokenizer> {
-  const files = typeof directory === "string" ? openDirectory(directory) : directory;
-  const json = await readJson(files, "tokenizer.json");
-  const config = await files.has("tokenizer_config.json")
-    ? await readJson(files, "tokenizer_config.json")
-    : {};
+  const { json, config } = await readFiles(directory);
   const { Tokenizer: HuggingFaceTokenizer } = await import("@huggingface/tokenizers");
   const inner = new HuggingFaceTokenizer(json, config);
   const encode = (text: string, special: boolean) => inner.encode(text, { add_special_tokens: special }).ids;
@@ -65,7 +63,18 @@ export async function loadTokenizer(directory: string | FileSet): Promise<Tokeni
   };
 }
 
-type Json = Record<string, unknown>;
+type Json = Readonly<Record<string, unknown>>;
+
+async function readFiles(directory: string | FileSet): Promise<{ json: Json; config: Json }> {
+  if (typeof directory === "string" && directory.endsWith(".gguf")) {
+    await using gguf = await openGguf(await openFileSource(directory));
+    return readGgufTokenizer(gguf);
+  }
+  const files = typeof directory === "string" ? openDirectory(directory) : directory;
+  const json = await readJson(files, "tokenizer.json");
+  const hasConfig = await files.has("tokenizer_config.json");
+  return { json, config: hasConfig ? await readJson(files, "tokenizer_config.json") : {} };
+}
 
 async function readJson(files: FileSet, fileName: string): Promise<Json> {
   await using source = await files.open(fileName);

@@ -1,6 +1,7 @@
 // Reading GGUF: a file byte by byte, one of the gguf package, and hostile ones.
 import { assertEquals, assertRejects } from "@std/assert";
-import { memorySource, openFileSource, openGguf, openSafetensors } from "../../io/mod.ts";
+import { memorySource, openFileSource, openGguf, openSafetensors, readGgufQuantized } from "../../io/mod.ts";
+import { dequantize } from "../../quant/mod.ts";
 
 const FIXTURES = "tests/fixtures/gguf";
 
@@ -92,6 +93,17 @@ Deno.test("openGguf() gives the values that the gguf package gives for every typ
       0,
     );
     assertEquals(worst < 1e-6, true, `${name}: ${worst}`);
+  }
+});
+
+Deno.test("readGgufQuantized() keeps the codes and scales of blocks with one scale", async () => {
+  await using reader = await openGguf(await openFileSource(`${FIXTURES}/blocks.gguf`));
+  const kept: Record<string, number> = { Q4_0: 4, Q5_0: 5, Q8_0: 8, IQ4_NL: 4, Q6_K: 6, MXFP4: 4 };
+  for (const name of reader.tensors.keys()) {
+    if (name === "one_dimension") continue;
+    const quantized = await readGgufQuantized(reader, name);
+    assertEquals(quantized?.qparams.format.bits, kept[name], name);
+    if (quantized) assertEquals(dequantize(quantized).data, await reader.readFloat32(name), name);
   }
 });
 
