@@ -3,6 +3,7 @@ import { subtract } from "./_matrix_ops.ts";
 import { linearProduct } from "./linear_terms.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
 import type { LayerCalibration } from "./method.ts";
+import type { Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
 import type { Rounder, WeightClipper } from "./recipe.ts";
 import { quadraticForm } from "./_quadratic_form.ts";
@@ -15,7 +16,7 @@ export interface AwqScaleOptions {
   readonly rounder: Rounder;
   /** Number of exponents tried, `0, 1/steps, ..., (steps - 1)/steps`. Default 20. */
   readonly steps?: number;
-  /** Sampled tokens that the output error is measured on. Default 128. */
+  /** Sampled tokens that the output error is measured on. Default 64. */
   readonly tokens?: number;
 }
 
@@ -50,7 +51,7 @@ export function awqSearchScale(
   calibration: LayerCalibration,
   options: AwqScaleOptions,
 ): AwqScale {
-  const { rounder, steps = 20, tokens = 128 } = options;
+  const { rounder, steps = 20, tokens = 64 } = options;
   const inputs = sampleRows(calibration.inputs, tokens);
   const context = {
     calibration: { ...calibration, hessian: createMatrix(0, 0) },
@@ -115,20 +116,38 @@ export function awqClip(options: AwqClipOptions): WeightClipper {
         const end = Math.min(start + groupSize, cols);
         for (let r = 0; r < rows; r++) {
           const values = data.slice(r * cols + start, r * cols + end);
-          const absmax = values.reduce((m, w) => Math.max(m, Math.abs(w)), 0);
-          let bestLoss = Infinity;
-          for (const limit of limits) {
-            const clipped = values.map((w) => Math.min(limit * absmax, Math.max(-limit * absmax, w)));
-            const fitted = grid.fit(clipped);
-            const change = clipped.map((w, i) => fitted.decode(fitted.encode(w)) - values[i]);
-            const loss = quadraticForm(change, hessian, start);
-            if (loss >= bestLoss) continue;
-            bestLoss = loss;
-            result.data.set(clipped, r * cols + start);
-          }
+          const clipped = bestClip(values, { grid, limits, hessian, start });
+          result.data.set(clipped, r * cols + start);
         }
       }
       return result;
     },
   };
+}
+
+/** What {@linkcode bestClip} tries, and how it measures. */
+interface GroupClip {
+  readonly grid: Grid;
+  readonly limits: readonly number[];
+  readonly hessian: Matrix;
+  /** First column of the group. */
+  readonly start: number;
+}
+
+/** The group clipped to the fraction of its range with the least output error after rounding. */
+function bestClip(values: Float32Array, { grid, limits, hessian, start }: GroupClip): Float32Array {
+  const change = new Float32Array(values.length), clipped = new Float32Array(values.length);
+  let absmax = 0, best = values, bestLoss = Infinity;
+  for (let i = 0; i < values.length; i++) absmax = Math.max(absmax, Math.abs(values[i]));
+  for (const fraction of limits) {
+    const limit = fraction * absmax;
+    for (let i = 0; i < values.length; i++) clipped[i] = Math.min(limit, Math.max(-limit, values[i]));
+    const fitted = grid.fit(clipped);
+    for (let i = 0; i < values.length; i++) {
+      change[i] = fitted.decode(fitted.encode(clipped[i])) - values[i];
+    }
+    const loss = quadraticForm(change, hessian, start);
+    if (loss < bestLoss) [best, bestLoss] = [clipped.slice(), loss];
+  }
+  return best;
 }

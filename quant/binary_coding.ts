@@ -5,6 +5,7 @@ import type { FittedGrid, Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { levelGrid } from "./level_grid.ts";
 import { createMatrix64 } from "./matrix64.ts";
+import { type SortedRuns, sortedRuns } from "./_sorted_runs.ts";
 
 /** A code of k bits: the value of code c is `offset + sum over i of (bit i of c ? alpha[i] : -alpha[i])`. */
 export interface BinaryCoding {
@@ -34,10 +35,11 @@ export interface BinaryCodingOptions {
  * @returns `[2^k]`.
  */
 export function binaryLevels({ alpha, offset }: BinaryCoding): Float64Array<ArrayBuffer> {
-  return Float64Array.from(
-    { length: 2 ** alpha.length },
-    (_, code) => alpha.reduce((sum, a, i) => sum + (code >> i & 1 ? a : -a), offset),
-  );
+  const levels = new Float64Array(2 ** alpha.length).fill(offset);
+  for (let code = 0; code < levels.length; code++) {
+    for (let i = 0; i < alpha.length; i++) levels[code] += code >> i & 1 ? alpha[i] : -alpha[i];
+  }
+  return levels;
 }
 
 function greedyCoding(values: ArrayLike<number>, k: number): BinaryCoding {
@@ -58,35 +60,41 @@ function uniformCoding(scale: number, zero: number, k: number): BinaryCoding {
   };
 }
 
-/** Weighted squared error of the nearest codes, and those codes. */
-function assign(
-  values: ArrayLike<number>,
-  weights: ArrayLike<number> | undefined,
-  coding: BinaryCoding,
-): { codes: Uint8Array; error: number } {
-  const levels = binaryLevels(coding), grid = levelGrid(levels), codes = new Uint8Array(values.length);
+/** Sorted values cut where the nearest level changes. */
+interface Assignment {
+  /** Code of each run, by ascending level. */
+  readonly codes: Uint8Array;
+  /** First value of each run, and the number of values at the end. */
+  readonly bounds: Uint32Array;
+  /** Weighted squared error. */
+  readonly error: number;
+}
+
+/** Gives each value its nearest level. */
+function assign(runs: SortedRuns, levels: ArrayLike<number>): Assignment {
+  const codes = Uint8Array.from({ length: levels.length }, (_, code) => code);
+  codes.sort((a, b) => levels[a] - levels[b] || a - b);
+  const bounds = new Uint32Array(levels.length + 1);
+  bounds[levels.length] = runs.length;
   let error = 0;
-  for (let j = 0; j < values.length; j++) {
-    codes[j] = grid.encode(values[j]);
-    error += (weights?.[j] ?? 1) * (values[j] - levels[codes[j]]) ** 2;
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[codes[i]];
+    if (i + 1 < levels.length) bounds[i + 1] = runs.countBelow((level + levels[codes[i + 1]]) / 2);
+    error += runs.distance(bounds[i], bounds[i + 1], level);
   }
-  return { codes, error };
+  return { codes, bounds, error };
 }
 
 /** The weighted least-squares alpha and offset for given codes. */
-function refit(
-  values: ArrayLike<number>,
-  weights: ArrayLike<number> | undefined,
-  codes: Uint8Array,
-  k: number,
-): BinaryCoding {
+function refit(runs: SortedRuns, { codes, bounds }: Assignment, k: number): BinaryCoding {
   const size = k + 1, normal = createMatrix64(size, size), right = createMatrix64(size, 1);
   const signs = new Float64Array(size).fill(1);
-  for (let j = 0; j < values.length; j++) {
-    const weight = weights?.[j] ?? 1;
-    for (let i = 0; i < k; i++) signs[i] = codes[j] >> i & 1 ? 1 : -1;
+  for (let run = 0; run < codes.length; run++) {
+    const weight = runs.weight(bounds[run], bounds[run + 1]),
+      first = runs.first(bounds[run], bounds[run + 1]);
+    for (let i = 0; i < k; i++) signs[i] = codes[run] >> i & 1 ? 1 : -1;
     for (let a = 0; a < size; a++) {
-      right.data[a] += weight * signs[a] * values[j];
+      right.data[a] += signs[a] * first;
       for (let b = 0; b <= a; b++) normal.data[a * size + b] += weight * signs[a] * signs[b];
     }
   }
@@ -95,6 +103,11 @@ function refit(
   for (let a = 0; a < size; a++) normal.data[a * (size + 1)] += 1e-9 * trace + Number.MIN_VALUE;
   const solution = choleskySolve(cholesky(normal), right).data;
   return { alpha: solution.slice(0, k), offset: solution[k] };
+}
+
+/** The weighted squared error of a code on sorted values. */
+export function binaryCodingError(runs: SortedRuns, coding: BinaryCoding): number {
+  return assign(runs, binaryLevels(coding)).error;
 }
 
 /**
@@ -123,31 +136,28 @@ export function fitBinaryCoding(
 ): BinaryCoding {
   if (!Number.isInteger(k) || k < 1 || k > 8) throw new RangeError(`Cannot fit a binary code of ${k} bits`);
   const { iterations = 15, init = "best" } = options;
-  const total = options.weights ? Array.from(options.weights).reduce((sum, w) => sum + w, 0) : 0;
-  const weights = total > 0 ? options.weights : undefined;
+  const runs = sortedRuns(values, options.weights);
   const starts = [
     ...(init === "greedy" ? [] : [integerCoding(values, k)]),
     ...(init === "uniform" ? [] : [greedyCoding(values, k)]),
   ];
-  const ends = starts.map((start) => alternate(values, weights, { start, iterations }));
+  const ends = starts.map((start) => alternate(runs, start, iterations));
   return ends.reduce((best, end) => end.error < best.error ? end : best).coding;
 }
 
 /** Assigns and refits until nothing improves. */
 function alternate(
-  values: ArrayLike<number>,
-  weights: ArrayLike<number> | undefined,
-  { start, iterations }: { start: BinaryCoding; iterations: number },
+  runs: SortedRuns,
+  start: BinaryCoding,
+  iterations: number,
 ): { coding: BinaryCoding; error: number } {
-  let coding = start, { codes, error } = assign(values, weights, coding);
-  for (let iteration = 0; iteration < iterations && error > 0; iteration++) {
-    const refitted = refit(values, weights, codes, coding.alpha.length),
-      next = assign(values, weights, refitted);
-    if (!(next.error < error)) break;
-    coding = refitted;
-    ({ codes, error } = next);
+  let coding = start, assigned = assign(runs, binaryLevels(coding));
+  for (let iteration = 0; iteration < iterations && assigned.error > 0; iteration++) {
+    const refitted = refit(runs, assigned, coding.alpha.length), next = assign(runs, binaryLevels(refitted));
+    if (!(next.error < assigned.error)) break;
+    [coding, assigned] = [refitted, next];
   }
-  return { coding, error };
+  return { coding, error: assigned.error };
 }
 
 /** The k-bit asymmetric integer grid of the values, as a binary code. */

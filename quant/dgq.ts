@@ -15,7 +15,7 @@ export interface DgqOptions {
   readonly groupSteps?: number;
   /** Ratios tried for the scale of a row, from 1.01 down to 0.2. Default 80. */
   readonly rowSteps?: number;
-  /** Row ratios compared by the full output error, after a ranking by the Hessian's diagonal. Default 6. */
+  /** Candidates compared by the full output error, after a ranking by the Hessian's diagonal. Default 6. */
   readonly shortlist?: number;
 }
 
@@ -45,21 +45,40 @@ interface GroupGrid {
 
 /** Phase 1: the clipping ratio of a group with the least output error of the group alone. */
 function fitGroup(values: Float32Array, start: number, options: DgqOptions): GroupGrid {
-  const { hessian, groupSteps = 20 } = options;
+  const { groupSteps = 20 } = options;
   const min = values.reduce((m, w) => Math.min(m, w), 0), max = values.reduce((m, w) => Math.max(m, w), 0);
   if (min === max) return { scale: 1, zero: 0 };
   const ratios = [1, ...Array.from({ length: groupSteps }, (_, i) => 1.02 - (i + 1) / groupSteps * 0.22)];
-  let best: GroupGrid | undefined, bestLoss = Infinity;
-  for (const ratio of ratios) {
+  const candidates = ratios.map((ratio) => {
     const scale = (max - min) * ratio / TOP, zero = roundHalfEven(-min * ratio / scale);
-    const change = values.map((w) => {
-      const code = Math.min(TOP, Math.max(0, roundHalfEven(w / scale) + zero));
-      return scale * (code - zero) - w;
-    });
-    const loss = quadraticForm(change, hessian, start);
-    if (loss < bestLoss || !best) [best, bestLoss] = [{ scale, zero }, loss];
-  }
-  return best!;
+    const change = new Float32Array(values.length);
+    for (let i = 0; i < values.length; i++) {
+      const code = Math.min(TOP, Math.max(0, roundHalfEven(values[i] / scale) + zero));
+      change[i] = scale * (code - zero) - values[i];
+    }
+    return { grid: { scale, zero }, change };
+  });
+  return leastLoss(candidates, options, start).grid;
+}
+
+/**
+ * The candidate with the least output error: all are ranked by what the Hessian's diagonal makes of it, the first few
+ * compared in full.
+ */
+function leastLoss<T extends { readonly change: Float32Array }>(
+  candidates: readonly T[],
+  { hessian, shortlist = 6 }: DgqOptions,
+  start = 0,
+): T {
+  const ranks = new Map(
+    candidates.map((candidate) => [candidate, diagonalForm(candidate.change, hessian, start)]),
+  );
+  const finalists = candidates.toSorted((a, b) => ranks.get(a)! - ranks.get(b)!).slice(
+    0,
+    Math.max(1, shortlist),
+  );
+  const losses = finalists.map(({ change }) => quadraticForm(change, hessian, start));
+  return finalists[losses.indexOf(Math.min(...losses))];
 }
 
 /** A row with integer group scales. */
@@ -83,29 +102,29 @@ function encodeRow(
     groups,
     (group) => Math.min(INT8, Math.max(1, roundHalfEven(group.scale / scale))),
   );
-  groups.forEach(({ zero }, g) => {
-    const step = Math.fround(scale * groupScales[g]), reach = Math.floor(INT8 / groupScales[g]);
+  for (let g = 0; g < groups.length; g++) {
+    const { zero } = groups[g], step = Math.fround(scale * groupScales[g]);
+    const reach = Math.floor(INT8 / groupScales[g]);
     const low = Math.max(0, zero - reach), high = Math.min(TOP, zero + reach);
-    for (let c = g * groupSize; c < Math.min((g + 1) * groupSize, row.length); c++) {
-      codes[c] = Math.min(high, Math.max(low, roundHalfEven(row[c] / step) + zero));
+    const end = Math.min((g + 1) * groupSize, row.length);
+    for (let c = g * groupSize; c < end; c++) {
+      const code = roundHalfEven(row[c] / step) + zero;
+      codes[c] = code < low ? low : code > high ? high : code;
       change[c] = step * (codes[c] - zero) - row[c];
     }
-  });
+  }
   return { codes, groupScales, scale, change };
 }
 
 /** Phase 2: the scale of a row with the least output error. */
 function fitRow(row: Float32Array, groups: readonly GroupGrid[], options: DgqOptions): RowCodes {
-  const { hessian, groupSize = 128, rowSteps = 80, shortlist = 6 } = options;
+  const { groupSize = 128, rowSteps = 80 } = options;
   const absmax = row.reduce((m, w) => Math.max(m, Math.abs(w)), 0) || 1;
   const candidates = Array.from({ length: rowSteps }, (_, i) => {
     const scale = Math.fround((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8);
-    const codes = encodeRow(row, groups, groupSize, scale);
-    return { codes, rank: diagonalForm(codes.change, hessian) };
+    return encodeRow(row, groups, groupSize, scale);
   });
-  const finalists = candidates.sort((a, b) => a.rank - b.rank).slice(0, Math.max(1, shortlist));
-  const losses = finalists.map(({ codes }) => quadraticForm(codes.change, hessian));
-  return finalists[losses.indexOf(Math.min(...losses))].codes;
+  return leastLoss(candidates, options);
 }
 
 /**

@@ -1,9 +1,16 @@
 // GPTQT (arXiv 2407.02891): integers of a few more bits first, then binary codes among those integers, rounded with GPTQ.
 // The paper leaves the intermediate width, the search range and the choice of codes open; they are options here.
-import { type BinaryCoding, binaryLevels, fitBinaryCoding, integerCoding } from "./binary_coding.ts";
+import {
+  type BinaryCoding,
+  binaryCodingError,
+  binaryLevels,
+  fitBinaryCoding,
+  integerCoding,
+} from "./binary_coding.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { levelGrid } from "./level_grid.ts";
+import { sortedRuns } from "./_sorted_runs.ts";
 
 /** How codes are found. */
 export interface GptqtOptions {
@@ -35,17 +42,6 @@ function nearestIntegerCode({ alpha, offset }: BinaryCoding, top: number): Integ
   // The lowest level, offset - reach, must be an integer, and all levels must lie in 0..top.
   const lowest = Math.min(top - 2 * reach, Math.max(0, Math.round(offset - reach)));
   return { alpha: halves, offset: lowest + reach };
-}
-
-function weightedError(
-  values: Float32Array,
-  importance: Float32Array | Float64Array | undefined,
-  grid: FittedGrid,
-): number {
-  return values.reduce(
-    (sum, w, j) => sum + (importance?.[j] ?? 1) * (w - grid.decode(grid.encode(w))) ** 2,
-    0,
-  );
 }
 
 /**
@@ -95,12 +91,9 @@ export function gptqtGrid(options: GptqtOptions): Grid {
     bits,
     groupBits: 16 * (bits + 1),
     fit(values, importance): FittedGrid {
-      let best: FittedGrid | undefined, bestError = Infinity;
-      for (const coding of gptqtCandidates(values, options, importance)) {
-        const grid = levelGrid(binaryLevels(coding)), error = weightedError(values, importance, grid);
-        if (error < bestError || !best) [best, bestError] = [grid, error];
-      }
-      return best!;
+      const runs = sortedRuns(values, importance), candidates = gptqtCandidates(values, options, importance);
+      const errors = candidates.map((coding) => binaryCodingError(runs, coding));
+      return levelGrid(binaryLevels(candidates[errors.indexOf(Math.min(...errors))]));
     },
   };
 }

@@ -161,7 +161,8 @@ export function integerGrid(options: IntegerGridOptions): Grid {
   const { exponent = 2.4, steps = 100, maxShrink = 0.8, weighted = false } = clip === true ? {} : clip || {};
   const candidates = clip ? Math.trunc(maxShrink * steps) : 1;
   const signed = mapping === "sym-restricted";
-  const power = createPower(exponent);
+  // The square costs nothing to make; other powers are tables, made only where a search needs them.
+  const power = createPower(candidates < 2 ? 2 : exponent);
   return {
     name: `${signed ? "int" : "uint"}${bits}`,
     bits,

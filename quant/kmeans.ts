@@ -2,6 +2,7 @@
 // codebooks (arXiv 2306.07629).
 import type { FittedGrid, Grid } from "./grid.ts";
 import { levelGrid } from "./level_grid.ts";
+import { type SortedRuns, sortedRuns } from "./_sorted_runs.ts";
 import { decodeArray, encodeArray, float16 } from "../formats/mod.ts";
 
 /** Clusters of {@linkcode weightedKMeans1D}. */
@@ -14,44 +15,11 @@ export interface Clusters {
   readonly cost: number;
 }
 
-/** Prefix sums of weight, weight * x and weight * x^2 over sorted values, for the cost of any run in O(1). */
-class Runs {
-  readonly #weight: Float64Array;
-  readonly #first: Float64Array;
-  readonly #second: Float64Array;
-
-  constructor(sorted: Float64Array, weights: Float64Array) {
-    const n = sorted.length;
-    this.#weight = new Float64Array(n + 1);
-    this.#first = new Float64Array(n + 1);
-    this.#second = new Float64Array(n + 1);
-    for (let i = 0; i < n; i++) {
-      this.#weight[i + 1] = this.#weight[i] + weights[i];
-      this.#first[i + 1] = this.#first[i] + weights[i] * sorted[i];
-      this.#second[i + 1] = this.#second[i] + weights[i] * sorted[i] * sorted[i];
-    }
-  }
-
-  /** Weighted mean of values `start` to `end`, none if they weigh nothing. */
-  mean(start: number, end: number): number | undefined {
-    const weight = this.#weight[end] - this.#weight[start];
-    return weight > 0 ? (this.#first[end] - this.#first[start]) / weight : undefined;
-  }
-
-  /** Weighted squared distance of values `start` to `end` from their mean. */
-  cost(start: number, end: number): number {
-    const weight = this.#weight[end] - this.#weight[start];
-    if (!(weight > 0)) return 0;
-    const first = this.#first[end] - this.#first[start];
-    return Math.max(0, this.#second[end] - this.#second[start] - first * first / weight);
-  }
-}
-
 /**
  * Where the last of `clusters` runs starts, for every prefix. The best start moves right as the prefix grows, so the middle
  * prefix is solved over its range of starts and bounds those of both halves: O(n log n).
  */
-function extend(previous: Float64Array, runs: Runs): { costs: Float64Array; starts: Uint32Array } {
+function extend(previous: Float64Array, runs: SortedRuns): { costs: Float64Array; starts: Uint32Array } {
   const n = previous.length - 1;
   const costs = new Float64Array(n + 1), starts = new Uint32Array(n + 1);
   const solve = (from: number, to: number, lowest: number, highest: number): void => {
@@ -99,11 +67,7 @@ export function weightedKMeans1D(
   if (n === 0 || !Number.isInteger(k) || k < 1) {
     throw new RangeError(`Cannot cluster ${n} values into ${k} clusters`);
   }
-  const total = weights ? Array.from(weights).reduce((sum, w) => sum + w, 0) : 0;
-  const order = Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => values[a] - values[b] || a - b);
-  const sorted = Float64Array.from(order, (i) => values[i]);
-  const runs = new Runs(sorted, Float64Array.from(order, (i) => total > 0 ? weights![i] : 1));
-
+  const runs = sortedRuns(values, weights);
   let costs: Float64Array = Float64Array.from({ length: n + 1 }, (_, end) => runs.cost(0, end));
   const starts: Uint32Array[] = [new Uint32Array(n + 1)];
   for (let cluster = 1; cluster < k; cluster++) {
@@ -115,8 +79,8 @@ export function weightedKMeans1D(
   for (let cluster = k - 1, end = n; cluster >= 0; cluster--) {
     const start = starts[cluster][end];
     // A run that weighs nothing repeats the centroid above it, so that the list stays ascending.
-    centroids[cluster] = runs.mean(start, end) ?? centroids[cluster + 1] ?? sorted[n - 1];
-    for (let i = start; i < end; i++) labels[order[i]] = cluster;
+    centroids[cluster] = runs.mean(start, end) ?? centroids[cluster + 1] ?? runs.sorted[n - 1];
+    for (let i = start; i < end; i++) labels[runs.order[i]] = cluster;
     end = start;
   }
   return { centroids, labels, cost: costs[n] };

@@ -57,11 +57,12 @@ export function roundInRange(
   logits: RangeLogits,
   bits: number,
 ): Float32Array<ArrayBuffer> {
-  const { scale, zero, top } = clippedGrid(values, logits, bits);
-  return Float32Array.from(values, (w) => {
-    const code = Math.min(top, Math.max(0, roundHalfEven(w / scale) + zero));
-    return scale * (code - zero);
-  });
+  const { scale, zero, top } = clippedGrid(values, logits, bits), result = new Float32Array(values.length);
+  for (let i = 0; i < result.length; i++) {
+    const code = roundHalfEven(values[i] / scale) + zero;
+    result[i] = scale * ((code < 0 ? 0 : code > top ? top : code) - zero);
+  }
+  return result;
 }
 
 /**
@@ -107,7 +108,7 @@ export interface LearnRangesOptions {
   readonly bits: number;
   /** Weights of a row that share a range. Default: the whole row. */
   readonly groupSize?: number;
-  /** Steps of Adam. Default 12. */
+  /** Steps of Adam. Default 6. */
   readonly iterations?: number;
   /** Adam's step, in logits. Default 0.25; OmniQuant takes 0.01 over many more steps. */
   readonly learningRate?: number;
@@ -132,8 +133,12 @@ const logit = (factor: number): number => factor === 1 ? INITIAL_LOGIT : Math.lo
 
 /** The factors with the least error weighed by the Hessian's diagonal, one end at a time. */
 function searchStart(values: Float32Array, importance: ArrayLike<number>, bits: number): RangeLogits {
-  const loss = (logits: RangeLogits): number =>
-    roundInRange(values, logits, bits).reduce((sum, q, i) => sum + importance[i] * (q - values[i]) ** 2, 0);
+  const loss = (logits: RangeLogits): number => {
+    const rounded = roundInRange(values, logits, bits);
+    let sum = 0;
+    for (let i = 0; i < rounded.length; i++) sum += importance[i] * (rounded[i] - values[i]) ** 2;
+    return sum;
+  };
   let best: RangeLogits = { low: logit(1), high: logit(1) }, bestLoss = loss(best);
   for (const end of ["high", "low", "high"] as const) {
     for (const factor of FACTORS) {
@@ -153,7 +158,7 @@ function searchStart(values: Float32Array, importance: ArrayLike<number>, bits: 
  * @throws {RangeError} If the Hessian does not fit.
  */
 export function learnRanges(weight: Matrix, options: LearnRangesOptions): LearnedRanges {
-  const { hessian, bits, groupSize = weight.cols, iterations = 12, learningRate = 0.25 } = options;
+  const { hessian, bits, groupSize = weight.cols, iterations = 6, learningRate = 0.25 } = options;
   const { data, rows, cols } = weight, groups = Math.ceil(cols / groupSize);
   if (hessian.rows !== cols) {
     throw new RangeError(`Cannot learn ranges of ${cols} inputs with a Hessian of ${hessian.rows}`);

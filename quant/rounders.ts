@@ -37,10 +37,14 @@ export function nearestRounder(options: NearestOptions): Rounder {
       for (let start = 0; start < base.length; start += groupSize) {
         const columns = base.subarray(start, start + groupSize);
         const importance = Float64Array.from(columns, (c) => hessian.rows ? hessian.data[c * cols + c] : 1);
+        const values = new Float32Array(columns.length);
         for (let offset = 0; offset < data.length; offset += cols) {
+          for (let i = 0; i < values.length; i++) values[i] = data[offset + columns[i]];
           const weights = sparse ? importance.map((h, i) => sparse[offset + columns[i]] ? 0 : h) : importance;
-          const fitted = grid.fit(Float32Array.from(columns, (c) => data[offset + c]), weights);
-          for (const c of columns) result.data[offset + c] = fitted.decode(fitted.encode(data[offset + c]));
+          const fitted = grid.fit(values, weights);
+          for (let i = 0; i < values.length; i++) {
+            result.data[offset + columns[i]] = fitted.decode(fitted.encode(values[i]));
+          }
         }
       }
       return { weight: result, storedBits: gridBits(rows, base.length, options) };

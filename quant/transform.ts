@@ -205,7 +205,7 @@ export function transformCalibration(calibration: LayerCalibration, transform: T
     absmax: transform.applyMagnitude?.(absmax) ?? columnStatistic(inputs, Math.max),
     meanAbs: transform.applyMagnitude?.(meanAbs) ??
       columnStatistic(inputs, (sum, value) => sum + value / inputs.rows),
-    hessian: transform.offset ? hessianOf(inputs) : transformHessian(hessian, transform),
+    hessian: transform.offset && hessian.rows > 0 ? hessianOf(inputs) : transformHessian(hessian, transform),
     inputs,
     tokens,
   };
