@@ -60,31 +60,6 @@ function uniformCoding(scale: number, zero: number, k: number): BinaryCoding {
   };
 }
 
-/** Sorted values cut where the nearest level changes. */
-interface Assignment {
-  /** Code of each run, by ascending level. */
-  readonly codes: Uint8Array;
-  /** First value of each run, and the number of values at the end. */
-  readonly bounds: Uint32Array;
-  /** Weighted squared error. */
-  readonly error: number;
-}
-
-/** Gives each value its nearest level. */
-function assign(runs: SortedRuns, levels: ArrayLike<number>): Assignment {
-  const codes = Uint8Array.from({ length: levels.length }, (_, code) => code);
-  codes.sort((a, b) => levels[a] - levels[b] || a - b);
-  const bounds = new Uint32Array(levels.length + 1);
-  bounds[levels.length] = runs.length;
-  let error = 0;
-  for (let i = 0; i < levels.length; i++) {
-    const level = levels[codes[i]];
-    if (i + 1 < levels.length) bounds[i + 1] = runs.countBelow((level + levels[codes[i + 1]]) / 2);
-    error += runs.distance(bounds[i], bounds[i + 1], level);
-  }
-  return { codes, bounds, error };
-}
-
 /** The weighted least-squares alpha and offset for given codes. */
 function refit(runs: SortedRuns, { codes, bounds }: Assignment, k: number): BinaryCoding {
   const size = k + 1, normal = createMatrix64(size, size), right = createMatrix64(size, 1);
@@ -103,11 +78,6 @@ function refit(runs: SortedRuns, { codes, bounds }: Assignment, k: number): Bina
   for (let a = 0; a < size; a++) normal.data[a * (size + 1)] += 1e-9 * trace + Number.MIN_VALUE;
   const solution = choleskySolve(cholesky(normal), right).data;
   return { alpha: solution.slice(0, k), offset: solution[k] };
-}
-
-/** The weighted squared error of a code on sorted values. */
-export function binaryCodingError(runs: SortedRuns, coding: BinaryCoding): number {
-  return assign(runs, binaryLevels(coding)).error;
 }
 
 /**
@@ -151,9 +121,10 @@ function alternate(
   start: BinaryCoding,
   iterations: number,
 ): { coding: BinaryCoding; error: number } {
-  let coding = start, assigned = assign(runs, binaryLevels(coding));
+  let coding = start, assigned = assignLevels(runs, binaryLevels(coding));
   for (let iteration = 0; iteration < iterations && assigned.error > 0; iteration++) {
-    const refitted = refit(runs, assigned, coding.alpha.length), next = assign(runs, binaryLevels(refitted));
+    const refitted = refit(runs, assigned, coding.alpha.length),
+      next = assignLevels(runs, binaryLevels(refitted));
     if (!(next.error < assigned.error)) break;
     [coding, assigned] = [refitted, next];
   }

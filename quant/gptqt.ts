@@ -1,15 +1,10 @@
 // GPTQT (arXiv 2407.02891): integers of a few more bits first, then binary codes among those integers, rounded with GPTQ.
 // The paper leaves the intermediate width, the search range and the choice of codes open; they are options here.
-import {
-  type BinaryCoding,
-  binaryCodingError,
-  binaryLevels,
-  fitBinaryCoding,
-  integerCoding,
-} from "./binary_coding.ts";
+import { type BinaryCoding, binaryLevels, fitBinaryCoding, integerCoding } from "./binary_coding.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { levelGrid } from "./level_grid.ts";
+import { assignLevels } from "./_assign_levels.ts";
 import { sortedRuns } from "./_sorted_runs.ts";
 
 /** How codes are found. */
@@ -92,7 +87,7 @@ export function gptqtGrid(options: GptqtOptions): Grid {
     groupBits: 16 * (bits + 1),
     fit(values, importance): FittedGrid {
       const runs = sortedRuns(values, importance), candidates = gptqtCandidates(values, options, importance);
-      const errors = candidates.map((coding) => binaryCodingError(runs, coding));
+      const errors = candidates.map((coding) => assignLevels(runs, binaryLevels(coding)).error);
       return levelGrid(binaryLevels(candidates[errors.indexOf(Math.min(...errors))]));
     },
   };
