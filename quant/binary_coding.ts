@@ -1,5 +1,6 @@
 // Binary coding: a weight is `offset + sum of +-alpha_i`, the format that lookup-table kernels multiply bit plane by bit
 // plane (LUT-GEMM; GPTQT, arXiv 2407.02891).
+import { assignLevels, type Assignment } from "./_assign_levels.ts";
 import { cholesky, choleskySolve } from "./cholesky.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
