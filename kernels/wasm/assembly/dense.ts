@@ -1,5 +1,5 @@
 // Float products: y = x * weight^T (+ bias), the weight in any storage type, and x^T x.
-import { codebookRow, CodebookWeight } from "./codebook";
+import { codebookDot, codebookRow, CodebookWeight, hasNibbleGroups } from "./codebook";
 import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32 } from "./micro";
 import { packRow, packTile, packTransposed, packZeros } from "./panels";
 import { BFLOAT16, CODEBOOK, FLOAT16, FLOAT32, load4, loadTail, madd, storeLanes, sumf, sums4f, typeBytes } from "./simd";
@@ -96,20 +96,27 @@ export function dense_row(
     const column = t * NR;
     const valid = min(NR, columns - column);
     let sums: v128;
-    if (type == CODEBOOK) {
-      sums = f32x4.splat(0);
-      for (let c = 0; c < valid; c++) {
-        codebookRow(scratch, changetype<CodebookWeight>(weight), column + c, 0, inner);
-        v128.store(scratch + 4 * inner, sums);
-        store<f32>(scratch + 4 * inner + 4 * c, dotRow(x, scratch, inner, FLOAT32));
-        sums = v128.load(scratch + 4 * inner);
-      }
-    } else if (type == FLOAT32) sums = dotRows(x, weight, column, columns, inner, FLOAT32);
+    if (type == CODEBOOK) sums = codebookSums(x, changetype<CodebookWeight>(weight), column, valid, inner, scratch);
+    else if (type == FLOAT32) sums = dotRows(x, weight, column, columns, inner, FLOAT32);
     else if (type == FLOAT16) sums = dotRows(x, weight, column, columns, inner, FLOAT16);
     else sums = dotRows(x, weight, column, columns, inner, BFLOAT16);
     if (bias) sums = f32x4.add(sums, loadTail(bias + 4 * column, valid, FLOAT32));
     storeLanes(y + 4 * column, sums, valid);
   }
+}
+
+/** The products of x and up to four columns of codes. */
+function codebookSums(x: usize, weight: CodebookWeight, column: i32, valid: i32, inner: i32, scratch: usize): v128 {
+  const sums = scratch + 4 * inner;
+  const direct = hasNibbleGroups(weight, inner);
+  for (let c = 0; c < valid; c++) {
+    if (direct) store<f32>(sums + 4 * c, codebookDot(x, weight, column + c, inner));
+    else {
+      codebookRow(scratch, weight, column + c, 0, inner);
+      store<f32>(sums + 4 * c, dotRow(x, scratch, inner));
+    }
+  }
+  return loadTail(sums, valid, FLOAT32);
 }
 
 // @ts-ignore: decorator
@@ -167,11 +174,11 @@ function dotRows(x: usize, weight: usize, column: i32, columns: i32, inner: i32,
   return sums4f(c0, c1, c2, c3);
 }
 
-function dotRow(x: usize, w: usize, inner: i32, type: i32): f32 {
+function dotRow(x: usize, w: usize, inner: i32): f32 {
   let sum = f32x4.splat(0);
   let k = 0;
-  for (; k + 4 <= inner; k += 4) sum = madd(v128.load(x + 4 * k), load4(w + k * typeBytes(type), type), sum);
-  if (inner & 3) sum = madd(loadTail(x + 4 * k, inner & 3, FLOAT32), loadTail(w + k * typeBytes(type), inner & 3, type), sum);
+  for (; k + 4 <= inner; k += 4) sum = madd(v128.load(x + 4 * k), v128.load(w + 4 * k), sum);
+  if (k < inner) sum = madd(loadTail(x + 4 * k, inner - k, FLOAT32), loadTail(w + 4 * k, inner - k, FLOAT32), sum);
   return sumf(sum);
 }
 
