@@ -80,24 +80,29 @@ Deno.test("quantizeModel() keeps the down projection in 8 bits with widened outl
   });
 });
 
-Deno.test("saveModel() writes a checkpoint that loads to the same logits", async () => {
-  const directory = `${await Deno.makeTempDir()}/quantized`;
-  let logits = new Float32Array(0);
-  await withModel("llama-tied-bias", async (model) => {
-    await quantizeModel(model, { windows, outliers: 4 });
-    logits = await model.forward(windows[1]);
-    await saveModel(model, directory, { source: `${GOLDEN}/llama-tied-bias` });
-    await assertRejects(
-      () => saveModel(model, directory, { source: `${GOLDEN}/llama-tied-bias` }),
-      RangeError,
-      "exists and is not empty",
-    );
+for (const name of ["llama-tied-bias", "falcon", "gpt2"]) {
+  Deno.test(`saveModel() of ${name} writes a checkpoint that loads to the same logits`, async () => {
+    const parent = await Deno.makeTempDir();
+    const directory = `${parent}/quantized`;
+    const source = `${GOLDEN}/${name}`;
+    let logits = new Float32Array(0);
+    await withModel(name, async (model) => {
+      await quantizeModel(model, { windows, outliers: 4 });
+      logits = await model.forward(windows[1]);
+      await saveModel(model, directory, { source });
+      await assertRejects(
+        () => saveModel(model, directory, { source }),
+        RangeError,
+        "exists and is not empty",
+      );
+    });
+    using backend = createReferenceBackend();
+    using loaded = await loadModel(directory, { backend });
+    assertEquals(await loaded.forward(windows[1]), logits);
+    await assertRejects(() => quantizeModel(loaded, { windows }), TypeError, "it is quantized already");
+    await Deno.remove(parent, { recursive: true });
   });
-  using backend = createReferenceBackend();
-  using loaded = await loadModel(directory, { backend });
-  assertEquals(await loaded.forward(windows[1]), logits);
-  await assertRejects(() => quantizeModel(loaded, { windows }), TypeError, "it is quantized already");
-});
+}
 
 Deno.test("saveModel() of a failing copy leaves nothing behind", async () => {
   const parent = await Deno.makeTempDir();
