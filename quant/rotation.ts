@@ -1,7 +1,14 @@
 // Rotations of features: what QuaRot and SpinQuant apply to inputs and weights before rounding them.
 import { createMatrix, type Matrix } from "./matrix.ts";
 import { checkFeatures, transpose } from "./_matrix_ops.ts";
-import { type Matrix64, multiply64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
+import {
+  type Matrix64,
+  multiply64,
+  multiplyTransposed64,
+  toMatrix,
+  toMatrix64,
+  transpose64,
+} from "./matrix64.ts";
 
 /**
  * An orthogonal matrix `R` acting on rows from the right. `(x R) (w R)^T = x w^T`, so a layer whose inputs and weight are
@@ -52,6 +59,46 @@ export function blockRotation(rotation: Rotation, count: number): Rotation {
     apply: (x) => createMatrix(x.rows, size, rotation.apply(asBlocks(x)).data),
     applyInverse: (x) => createMatrix(x.rows, size, rotation.applyInverse(asBlocks(x)).data),
   };
+}
+
+/**
+ * A block-diagonal rotation with a different matrix on each block, such as a learned one.
+ *
+ * @param matrix `[size, size]` with orthonormal rows, zero outside its diagonal blocks; not copied, not checked.
+ * @param blockSize Features per block; the last block may be smaller.
+ * @returns The rotation, at the cost of the blocks alone.
+ * @throws {RangeError} If the matrix is not square.
+ */
+export function blockDiagonalRotation(matrix: Matrix64, blockSize: number): Rotation {
+  if (matrix.rows !== matrix.cols) {
+    throw new RangeError(`Cannot rotate by a [${matrix.rows}, ${matrix.cols}] matrix: it must be square`);
+  }
+  const transposed = transpose64(matrix);
+  return {
+    size: matrix.rows,
+    apply: (x) => multiplyBlocks(x, transposed, blockSize),
+    applyInverse: (x) => multiplyBlocks(x, matrix, blockSize),
+  };
+}
+
+/** `x * transposed^T`, block by block. */
+function multiplyBlocks(x: Matrix, transposed: Matrix64, blockSize: number): Matrix {
+  const size = transposed.rows;
+  checkFeatures(x, size);
+  const result = createMatrix(x.rows, size);
+  for (let start = 0; start < size; start += blockSize) {
+    const end = Math.min(start + blockSize, size);
+    for (let row = 0; row < x.data.length; row += size) {
+      for (let to = start; to < end; to++) {
+        let sum = 0;
+        for (let from = start; from < end; from++) {
+          sum += x.data[row + from] * transposed.data[to * size + from];
+        }
+        result.data[row + to] = sum;
+      }
+    }
+  }
+  return result;
 }
 
 /** The rotation that applies `first`, then `second`.

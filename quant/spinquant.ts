@@ -15,7 +15,7 @@ import {
   toMatrix64,
   transpose64,
 } from "./matrix64.ts";
-import { denseRotation, type Rotation } from "./rotation.ts";
+import { blockDiagonalRotation, composeRotations, type Rotation } from "./rotation.ts";
 
 /** A layer whose inputs are to be rotated. */
 export interface RotatedLayer {
@@ -96,8 +96,8 @@ export function learnRotation(
     const rate = learningRate * (1 + Math.cos(Math.PI * step / steps)) / 2;
     learned = cayleyStep(learned, unitNorm(withinBlocks(gradient, blockSize)), rate);
   }
-  const matrix = start ? multiply64(toMatrix64(start.apply(toMatrix(identity64(size)))), best) : best;
-  return { rotation: denseRotation(matrix), learned: best, losses };
+  const after = blockDiagonalRotation(best, blockSize);
+  return { rotation: start ? composeRotations(start, after) : after, learned: best, losses };
 }
 
 /** The loss of one layer and its gradient by the learned rotation. */

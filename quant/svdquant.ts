@@ -151,7 +151,7 @@ function smoothedProblem(
 }
 
 /** Branch of `target`, quantized rest of the smoothed weight, and the output error of the two. */
-function splitLayer(problem: Problem, target: Matrix, start?: Matrix64, powerSteps = 2): Split {
+function splitLayer(problem: Problem, target: Matrix, start?: Matrix64, powerSteps = start ? 1 : 2): Split {
   const { rank = 32, storage = "float16", quantizeWeight } = problem.options;
   const branch = lowRankOf(target, rank, { storage, start, powerSteps });
   const weight = quantizeWeight(subtract(problem.weight, lowRankMatrix(branch)), problem.smooth);

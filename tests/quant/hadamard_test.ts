@@ -1,12 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import {
+  blockDiagonalRotation,
   blockRotation,
   composeRotations,
   createMatrix,
+  createMatrix64,
   denseRotation,
   hadamard,
   hadamardMatrix,
   type Matrix,
+  type Matrix64,
   randomOrthogonal,
   rotateOutputs,
   type Rotation,
@@ -102,6 +105,21 @@ Deno.test("walshHadamard() equals Sylvester's matrix", () => {
   }
 });
 
+/** Random orthogonal blocks along the diagonal. */
+function blockDiagonal(sizes: number[]): Matrix64 {
+  const size = sizes.reduce((sum, n) => sum + n, 0);
+  const result = createMatrix64(size, size);
+  let offset = 0;
+  for (const n of sizes) {
+    const block = randomOrthogonal(n, n);
+    for (let i = 0; i < n; i++) {
+      result.data.set(block.data.subarray(i * n, (i + 1) * n), (offset + i) * size + offset);
+    }
+    offset += n;
+  }
+  return result;
+}
+
 Deno.test("rotations are an identity of the linear layer", () => {
   const size = 48;
   const x = normalMatrix(17, size, 1);
@@ -112,6 +130,8 @@ Deno.test("rotations are an identity of the linear layer", () => {
     hadamard(size, { seed: 3, blockSize: 16 }),
     denseRotation(randomOrthogonal(size, 4)),
     blockRotation(hadamard(12, { seed: 1 }), 4),
+    blockDiagonalRotation(blockDiagonal([20, 20, 8]), 20),
+    blockDiagonalRotation(randomOrthogonal(size, 9), size),
     composeRotations(hadamard(size, { seed: 5 }), denseRotation(randomOrthogonal(size, 6))),
   ];
   for (const rotation of rotations) {
