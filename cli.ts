@@ -1,5 +1,5 @@
 /**
- * The `quik` command: quantize, evaluate, run and inspect checkpoints.
+ * The `quik` command: quantize, evaluate, run, compare and inspect checkpoints.
  *
  * ```sh
  * deno run -A jsr:@quik/quant/cli --help
@@ -9,6 +9,7 @@
  */
 import process from "node:process";
 import { Command } from "commander";
+import { compareCommand } from "./cli/compare.ts";
 import { evalCommand } from "./cli/eval.ts";
 import { generateCommand } from "./cli/generate.ts";
 import { inspectCommand } from "./cli/inspect.ts";
@@ -25,7 +26,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Quantize language models to 4 bits, weights and activations, and run them")
     .showHelpAfterError("(see --help)")
     .exitOverride();
-  const commands = [quantizeCommand(), evalCommand(), generateCommand(), inspectCommand()];
+  const commands = [quantizeCommand(), evalCommand(), generateCommand(), compareCommand(), inspectCommand()];
   for (const command of commands) program.addCommand(command.exitOverride().copyInheritedSettings(program));
   try {
     await program.parseAsync([...args], { from: "user" });

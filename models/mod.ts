@@ -28,3 +28,21 @@ export { type CalibrationWindowOptions, calibrationWindows } from "./calibration
 export { averageBitsPerWeight } from "./average_bits.ts";
 export { type CacheTransform, quantizedCache } from "./cache_transform.ts";
 export { activationMaxima, type ActivationMaximaOptions } from "./activation_maxima.ts";
+export {
+  layerwise,
+  type ModelMethod,
+  modelMethods,
+  type WholeModelOptions,
+  withQuantizedCache,
+} from "./model_method.ts";
+export { type ObservedLayer, observeLayers } from "./observe_layers.ts";
+export {
+  compareMethods,
+  type CompareOptions,
+  type ComparisonProgress,
+  type ComparisonRow,
+  type FailedMethod,
+  type LayerError,
+  type MeasuredMethod,
+} from "./compare.ts";
+export { amplifyCheckpoint, type AmplifyCheckpointOptions } from "./amplify_checkpoint.ts";

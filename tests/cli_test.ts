@@ -11,28 +11,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "@std/path";
-import { fileURLToPath } from "node:url";
-
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const DEMO = join(ROOT, "examples/demo_model");
-const VALID = join(DEMO, "valid.txt");
-
-async function quik(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const output = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--allow-all",
-      "--quiet",
-      "--config",
-      join(ROOT, "deno.json"),
-      join(ROOT, "cli.ts"),
-      ...args,
-    ],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
-}
+import { DEMO, quik, VALID } from "./_quik_process.ts";
 
 /** A copy of the demo model with some files replaced. */
 async function changedDemo(changes: Record<string, Uint8Array | string>): Promise<string> {
