@@ -9,6 +9,7 @@ import { createMatrix, type Matrix } from "./matrix.ts";
 import { createMatrix64, type Matrix64 } from "./matrix64.ts";
 import { baseColumns } from "./outliers.ts";
 import type { QparamsOptions } from "./qparams.ts";
+import { keepBetterRows } from "./_gptq_safeguard.ts";
 import { sweepColumns } from "./_gptq_sweep.ts";
 import { fitStaticGroups, planGroups } from "./_gptq_groups.ts";
 import type { Sparsity } from "./_gptq_prune.ts";
@@ -43,6 +44,8 @@ export interface GptqOptions {
   readonly blockSize?: number;
   /** Damping, as a multiple of the mean of the Hessian's diagonal. Default 0.01. */
   readonly percDamp?: number;
+  /** Whether a row on which plain rounding to the same grid has less loss is rounded plainly. Default false. */
+  readonly safeguard?: boolean;
   /** Weights to set to zero on the way (SparseGPT). Default none. */
   readonly sparsity?: Sparsity;
 }
@@ -156,6 +159,9 @@ export function gptq(weight: Matrix, options: GptqOptions): GptqResult {
   const { hessian, blockSize = 128, groupSize = weight.cols, percDamp } = options;
   checkShapes(weight, hessian, blockSize, groupSize);
   const { rows, cols } = weight;
+  if (options.safeguard && options.sparsity) {
+    throw new TypeError("Cannot compare pruned rows with plain rounding: drop the safeguard or the sparsity");
+  }
   const outliers = options.outliers ?? new Uint32Array(0);
   const base = baseColumns(cols, outliers);
   const diagonal = Float64Array.from({ length: cols }, (_, c) => hessian.data[c * cols + c]);
@@ -195,6 +201,11 @@ export function gptq(weight: Matrix, options: GptqOptions): GptqResult {
       dequantized.data[to] = work[from];
       if (pruned) pruned[to] = swept.pruned![from];
     }
+  }
+  if (options.safeguard) {
+    const { groups, gIdx } = plan;
+    const result = { codes, rounded: dequantized, loss: swept.loss };
+    keepBetterRows({ weight, hessian, damping, grids, groups, gIdx, base, ...result });
   }
   return {
     codes,

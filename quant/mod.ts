@@ -70,6 +70,7 @@ export * from "./rotation.ts";
 export * from "./rotation_finders.ts";
 export * from "./rounders.ts";
 export * from "./smooth.ts";
+export * from "./sparse_pairs.ts";
 export * from "./sparse_split.ts";
 export * from "./spinquant.ts";
 export * from "./step_quantizer.ts";

@@ -1,7 +1,7 @@
 // The two ways to round any grid: each weight to its nearest level, or column by column with GPTQ's compensation.
 import { gptq, type GptqOptions } from "./gptq.ts";
 import type { Grid } from "./grid.ts";
-import { createMatrix } from "./matrix.ts";
+import { createMatrix, type Matrix } from "./matrix.ts";
 import { ascendingOrder, baseColumns } from "./outliers.ts";
 import type { Rounder } from "./recipe.ts";
 
@@ -11,6 +11,11 @@ export interface NearestOptions {
   readonly grid: Grid;
   /** Weights of a row that share one fitted grid; the last group may be smaller. Default: the whole row. */
   readonly groupSize?: number;
+  /**
+   * What an error in each weight costs, `[outputs, inputs]`, such as squared gradients summed over samples; for grids that
+   * weigh errors. Default: the Hessian's diagonal for every row.
+   */
+  readonly sensitivity?: Matrix;
 }
 
 /** Bits of codes and of the fitted grids for a weight of `rows` by `columns`. */
@@ -19,13 +24,13 @@ function gridBits(rows: number, columns: number, { grid, groupSize = Infinity }:
 }
 
 /**
- * Rounds each weight to the nearest level of its group's grid. Importance given to the grid is the Hessian's diagonal.
+ * Rounds each weight to the nearest level of its group's grid.
  *
  * @param options Grid and group size.
  * @returns The rounder.
  */
 export function nearestRounder(options: NearestOptions): Rounder {
-  const { grid } = options;
+  const { grid, sensitivity } = options;
   return {
     name: `nearest ${grid.name}`,
     bits: grid.bits,
@@ -40,6 +45,9 @@ export function nearestRounder(options: NearestOptions): Rounder {
         const values = new Float32Array(columns.length);
         for (let offset = 0; offset < data.length; offset += cols) {
           for (let i = 0; i < values.length; i++) values[i] = data[offset + columns[i]];
+          if (sensitivity) {
+            importance.forEach((_, i) => importance[i] = sensitivity.data[offset + columns[i]]);
+          }
           const weights = sparse ? importance.map((h, i) => sparse[offset + columns[i]] ? 0 : h) : importance;
           const fitted = grid.fit(values, weights);
           for (let i = 0; i < values.length; i++) {
