@@ -1,6 +1,6 @@
 // The OCP Microscaling formats: blocks of 32 values in a small float under a power-of-two scale (OCP MX v1.0).
-import { type BlockFormat, defineBlockFormat } from "./block_format.ts";
-import { countBlocks } from "./_blocks.ts";
+import type { BlockFormat } from "./block_format.ts";
+import { checkBytes, countBlocks } from "./_blocks.ts";
 import { decodeArray, encodeArray, levelsOf } from "./encode_array.ts";
 import { floorLog2 } from "./_exponent.ts";
 import { float4E2M1, float6E2M3, float6E3M2, float8E4M3, float8E5M2, float8E8M0 } from "./floats.ts";
@@ -143,7 +143,10 @@ export function dequantizeMx(blocks: MxBlocks, options: MxOptions): Float32Array
     );
   }
   const values = decodeArray(element, codes);
-  for (let i = 0; i < values.length; i++) values[i] *= float8E8M0.decode(scales[Math.floor(i / blockSize)]);
+  for (let block = 0; block < scales.length; block++) {
+    const scale = float8E8M0.decode(scales[block]);
+    for (let i = block * blockSize; i < (block + 1) * blockSize; i++) values[i] *= scale;
+  }
   return values;
 }
 
@@ -163,20 +166,36 @@ export function defineMx(name: string, options: MxOptions): BlockFormat {
       `Cannot define ${name}: ${blockSize} codes of ${element.bits} bits do not fill bytes`,
     );
   }
-  return defineBlockFormat({
+  const bytesPerBlock = 1 + codeBytes;
+  return {
     name,
     blockSize,
-    bytesPerBlock: 1 + codeBytes,
-    encodeBlock(values, bytes) {
+    bytesPerBlock,
+    // All blocks at once: block by block, the calls would cost several times the arithmetic.
+    quantize(values) {
+      countBlocks("quantize", values.length, { name, blockSize });
       const { scales, codes } = quantizeMx(values, options);
-      bytes[0] = scales[0];
-      bytes.set(pack(codes, element.bits), 1);
+      const packed = pack(codes, element.bits);
+      const bytes = new Uint8Array(scales.length * bytesPerBlock);
+      for (let block = 0; block < scales.length; block++) {
+        bytes[block * bytesPerBlock] = scales[block];
+        bytes.set(packed.subarray(block * codeBytes, (block + 1) * codeBytes), block * bytesPerBlock + 1);
+      }
+      return bytes;
     },
-    decodeBlock(bytes, values) {
-      const codes = unpack(bytes.subarray(1), element.bits, blockSize);
-      values.set(dequantizeMx({ scales: Uint8Array.of(bytes[0]), codes }, options));
+    dequantize(bytes, count) {
+      const blocks = countBlocks("dequantize", count, { name, blockSize });
+      checkBytes(bytes, blocks * bytesPerBlock, { name, count });
+      const scales = new Uint8Array(blocks);
+      const packed = new Uint8Array(blocks * codeBytes);
+      for (let block = 0; block < blocks; block++) {
+        const start = block * bytesPerBlock;
+        scales[block] = bytes[start];
+        packed.set(bytes.subarray(start + 1, start + bytesPerBlock), block * codeBytes);
+      }
+      return dequantizeMx({ scales, codes: unpack(packed, element.bits, count) }, options);
     },
-  });
+  };
 }
 
 /** MXFP4: 17 bytes per 32 values, 4.25 bits per value. For the layout of GGUF's MXFP4 see `ggmlMxfp4`. */
