@@ -11,6 +11,7 @@ import {
   input,
   type KernelProgram,
   type KernelVariant,
+  LINEAR_WORKGROUP,
   linearWorkgroups,
   output,
   scratch,
@@ -23,18 +24,52 @@ const ROWS = 32;
 /** Columns that the inner loop takes at once, since a loop costs as much as a few of them. */
 const UNROLL = 4;
 
+/** Where the tables lie in one scratch buffer, in words: a device need not bind more than eight buffers at once. */
+function placesOf({ bits, base }: GptqSweepSpec): Record<"codes" | "levels" | "groups" | "end", number> {
+  const count = 2 ** bits;
+  return { codes: count, levels: 2 * count, groups: 3 * count, end: 3 * count + base };
+}
+
+/** Puts the tables of the format and the groups of the columns together. */
+function tablesPass(spec: GptqSweepSpec): ComputePass {
+  const { codes, levels, groups, end } = placesOf(spec);
+  return definePass({
+    bindings: [
+      input(1, "column_groups", "array<u32>"),
+      input(4, "thresholds", "array<u32>"),
+      input(5, "code_table", "array<u32>"),
+      input(6, "levels", "array<u32>"),
+      scratch(1, "tables", "array<u32>", "write"),
+    ],
+    uniforms: { end },
+    workgroups: linearWorkgroups(Math.ceil(end / 256)),
+    body: `
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = ${LINEAR_WORKGROUP} * 256u + local;
+  if (i >= uniforms.end) { return; }
+  if (i < ${codes - 1}u) { tables[i] = thresholds[i]; }
+  else if (i >= ${groups}u) { tables[i] = column_groups[i - ${groups}u]; }
+  else if (i >= ${levels}u) { tables[i] = levels[i - ${levels}u]; }
+  else if (i >= ${codes}u) { tables[i] = code_table[i - ${codes}u]; }
+}`,
+  });
+}
+
 /** Rounds one block of columns and leaves its errors. */
 function blockPass(spec: GptqSweepSpec, start: number): ComputePass {
   const { rows, columns, base, groups, bits } = spec;
+  const places = placesOf(spec);
   return definePass({
     bindings: [
       input(0, "factor", "array<f32>"),
-      input(1, "column_groups", "array<u32>"),
       input(2, "scales", "array<f32>"),
       input(3, "zeros", "array<f32>"),
-      input(4, "thresholds", "array<f32>"),
-      input(5, "code_table", "array<u32>"),
-      input(6, "levels", "array<f32>"),
+      scratch(1, "tables", "array<u32>", "read"),
       output(0, "weight", "array<f32>"),
       output(1, "codes", "array<u32>"),
       output(2, "loss", "array<f32>"),
@@ -55,9 +90,9 @@ var<workgroup> line: array<f32, ${(BLOCK + UNROLL) * ROWS}>;
 fn encode(value: f32) -> u32 {
   var count = 0u;
   for (var step = ${2 ** (bits - 1)}u; step > 0u; step >>= 1u) {
-    if (thresholds[count + step - 1u] <= value) { count += step; }
+    if (bitcast<f32>(tables[count + step - 1u]) <= value) { count += step; }
   }
-  return code_table[count];
+  return tables[${places.codes}u + count];
 }
 
 @compute @workgroup_size(${ROWS})
@@ -80,10 +115,10 @@ fn main(
   for (var k = 0u; k < uniforms.width; k++) {
     let column = uniforms.start + k;
     let factor_row = column * uniforms.columns + uniforms.start;
-    let group = row * uniforms.groups + column_groups[column];
+    let group = row * uniforms.groups + tables[${places.groups}u + column];
     let value = line[k * ${ROWS}u + local];
     let code = encode(value / scales[group] + zeros[group]);
-    let rounded = (levels[code] - zeros[group]) * scales[group];
+    let rounded = (bitcast<f32>(tables[${places.levels}u + code]) - zeros[group]) * scales[group];
     let error = (value - rounded) / factor[factor_row + k];
     weight[row * uniforms.columns + column] = rounded;
     errors[row * ${BLOCK}u + k] = error;
@@ -168,13 +203,13 @@ function spreadPass(spec: GptqSweepSpec, shape: TileShape, start: number, first:
 }
 
 function program(spec: GptqSweepSpec, shape: TileShape): KernelProgram {
-  const passes: ComputePass[] = [];
+  const passes = [tablesPass(spec)];
   for (let start = 0; start < Math.max(spec.base, 1); start += BLOCK) {
     passes.push(blockPass(spec, start));
     const first = Math.min(start + BLOCK, spec.base);
     if (first < spec.columns) passes.push(spreadPass(spec, shape, start, first));
   }
-  return { passes, scratch: [spec.rows * BLOCK * 4] };
+  return { passes, scratch: [spec.rows * BLOCK * 4, placesOf(spec).end * 4] };
 }
 
 /** Variants of `gptq_sweep`. */

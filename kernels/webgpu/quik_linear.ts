@@ -9,10 +9,20 @@ import {
   tiledIntegerPhase,
 } from "./_integer_phase.ts";
 import { halfRowsOperand } from "./_operands.ts";
+import { biasPass } from "./_bias_pass.ts";
 import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { multiplyFloat, tiledShader, type TilePhase, type TileShape, tileWorkgroups } from "./_tile.ts";
 import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
-import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+import type { WebGpuCapabilities } from "./capabilities.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  type KernelProgram,
+  type KernelVariant,
+  output,
+} from "./program.ts";
 
 function bindingsOf({ outliers, bias }: QuikLinearSpec): Binding[] {
   return [
@@ -67,43 +77,53 @@ function uniformsOf(spec: QuikLinearSpec, depth: number, outlierVectors: number)
   };
 }
 
+/** The fused pass, or, where a device binds fewer than all nine buffers, one without the bias and one that adds it. */
+function withBias(
+  spec: QuikLinearSpec,
+  { limits }: WebGpuCapabilities,
+  fused: (spec: QuikLinearSpec) => ComputePass,
+): KernelProgram {
+  if (bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage) return { passes: [fused(spec)] };
+  return { passes: [fused({ ...spec, bias: false }), biasPass(spec.rows, spec.columns, 7)] };
+}
+
 function tiled(name: string, shape: TileShape): KernelVariant<QuikLinearSpec> {
   return {
     name,
     supports: (_spec, capabilities) => tileFits(shape, capabilities),
     suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
-    generate: (spec) => ({
-      passes: [definePass({
-        bindings: bindingsOf(spec),
-        uniforms: uniformsOf(spec, shape.depth, shape.depth),
-        workgroups: tileWorkgroups(shape, spec.rows, spec.columns),
-        body: tiledShader(shape, [
-          tiledIntegerPhase(spec),
-          ...(spec.outliers > 0 ? [{ ...outlierPhase("u32"), steps: "uniforms.outlier_steps" }] : []),
-        ], {
-          wordType: "u32",
-          perRow: PER_ROW(spec),
-          perElement: (sum) => result(spec, sum),
-        }),
-      })],
-    }),
+    generate: (whole, capabilities) =>
+      withBias(whole, capabilities, (spec) =>
+        definePass({
+          bindings: bindingsOf(spec),
+          uniforms: uniformsOf(spec, shape.depth, shape.depth),
+          workgroups: tileWorkgroups(shape, spec.rows, spec.columns),
+          body: tiledShader(shape, [
+            tiledIntegerPhase(spec),
+            ...(spec.outliers > 0 ? [{ ...outlierPhase("u32"), steps: "uniforms.outlier_steps" }] : []),
+          ], {
+            wordType: "u32",
+            perRow: PER_ROW(spec),
+            perElement: (sum) => result(spec, sum),
+          }),
+        })),
   };
 }
 
 const fewRows: KernelVariant<QuikLinearSpec> = {
   name: "few_rows",
   supports: ({ rows }) => rows <= FEW_ROWS,
-  generate: (spec) => ({
-    passes: [definePass({
-      bindings: bindingsOf(spec),
-      uniforms: uniformsOf(spec, integerUnitVectors(spec), 2),
-      workgroups: rowWorkgroups(spec.columns),
-      body: rowShader(rowBlock(spec.rows), [
-        rowIntegerPhase(spec),
-        ...(spec.outliers > 0 ? [{ ...outlierPhase("f32"), units: "uniforms.outlier_steps" }] : []),
-      ], (sum) => `${PER_ROW(spec)} ${result(spec, sum)}`),
-    })],
-  }),
+  generate: (whole, capabilities) =>
+    withBias(whole, capabilities, (spec) =>
+      definePass({
+        bindings: bindingsOf(spec),
+        uniforms: uniformsOf(spec, integerUnitVectors(spec), 2),
+        workgroups: rowWorkgroups(spec.columns),
+        body: rowShader(rowBlock(spec.rows), [
+          rowIntegerPhase(spec),
+          ...(spec.outliers > 0 ? [{ ...outlierPhase("f32"), units: "uniforms.outlier_steps" }] : []),
+        ], (sum) => `${PER_ROW(spec)} ${result(spec, sum)}`),
+      })),
 };
 
 /** Variants of `quik_linear`. */
