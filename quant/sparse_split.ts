@@ -27,10 +27,13 @@ export interface SparseRows {
 
 /** Marks the `count` largest of the unmarked entries; of equal ones the first. */
 function markLargest(mask: Uint8Array, score: (i: number) => number, count: number): void {
-  const order = Uint32Array.from(mask.keys()).filter((i) => !mask[i]);
-  const scores = Float64Array.from(mask.keys(), score);
-  order.sort((a, b) => scores[b] - scores[a] || a - b);
-  for (const i of order.subarray(0, count)) mask[i] = 1;
+  const scores = new Float64Array(mask.length);
+  for (let i = 0; i < mask.length; i++) scores[i] = mask[i] ? -Infinity : score(i);
+  if (count === 0) return;
+  const threshold = scores.toSorted()[mask.length - count];
+  let left = count;
+  for (let i = 0; i < mask.length; i++) if (scores[i] > threshold) mask[i] = 1, left--;
+  for (let i = 0; i < mask.length && left > 0; i++) if (scores[i] === threshold) mask[i] = 1, left--;
 }
 
 /**
@@ -55,8 +58,8 @@ export function sparseMask(
   const cost = sensitivity
     ? (i: number) => sensitivity.data[i]
     : (i: number) => hessian.data[(i % cols) * (cols + 1)] * data[i] * data[i];
-  if (sensitive > 0) markLargest(mask, cost, Math.round(sensitive * data.length));
-  if (largest > 0) markLargest(mask, (i) => Math.abs(data[i]), Math.round(largest * data.length));
+  markLargest(mask, cost, Math.round(sensitive * data.length));
+  markLargest(mask, (i) => Math.abs(data[i]), Math.round(largest * data.length));
   return mask;
 }
 
