@@ -111,6 +111,8 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         role("logits", spec.rows * spec.columns * 4),
         role("targets", spec.rows * 4),
       ], role("nll", spec.rows * 4));
+    case "argmax":
+      return signature([role("logits", spec.rows * spec.columns * 4)], role("ids", spec.rows * 4));
     case "gram":
       return signature(
         [role("x", spec.rows * spec.columns * 4)],

@@ -228,6 +228,17 @@ export interface TokenNllSpec {
   readonly columns: number;
 }
 
+/** `ids[i] = ` the column of the largest logit of row i, the lowest of equals. NaN is never the largest; a row of NaN gives 0.
+ * Input: logits `[rows, columns]`. Output: ids uint32 `[rows]`. */
+export interface ArgmaxSpec {
+  /** Names the op. */
+  readonly op: "argmax";
+  /** Tokens. */
+  readonly rows: number;
+  /** Output features, or features of a row. */
+  readonly columns: number;
+}
+
 /** `gram += x^T x`, for Hessians. Input: x `[rows, columns]`. Output: gram `[columns, columns]`, both triangles, accumulated in place. */
 export interface GramSpec {
   /** Names the op. */
@@ -297,6 +308,7 @@ export type KernelSpec =
   | GatedActivationSpec
   | AddSpec
   | TokenNllSpec
+  | ArgmaxSpec
   | GramSpec
   | ColumnAbsmaxSpec
   | CodebookLinearSpec

@@ -1,5 +1,5 @@
 // Generation: one token after another, each from the logits of the last, through a KV cache on the device.
-import { sliceRows } from "./_rows.ts";
+import { greedyIds, sampledIds } from "./_choose.ts";
 import { TextStream } from "./_text_stream.ts";
 import { type Model, ModelCache } from "./model.ts";
 import { createSampler, type SamplerOptions } from "./sampler.ts";
@@ -52,34 +52,22 @@ export async function* generate(
   prompt: string | Uint32Array<ArrayBuffer>,
   options: GenerateOptions = {},
 ): AsyncGenerator<GeneratedToken, void, void> {
-  const { maxTokens = 128, stopTokenIds = model.config.eosTokenIds, signal } = options;
+  const { maxTokens = 128, stopTokenIds = model.config.eosTokenIds } = options;
   if (!(maxTokens >= 1)) throw new RangeError(`Cannot generate ${maxTokens} tokens: at least one is needed`);
-  const sample = createSampler(options);
+  const sampler = createSampler(options);
   const tokenizer = options.tokenizer ?? (typeof prompt === "string" ? await model.tokenizer() : undefined);
   const promptIds = typeof prompt === "string" ? tokenizer!.encode(prompt) : prompt;
   const text = tokenizer && new TextStream(tokenizer, promptIds);
-  // The last token is given out without being run.
-  const capacity = Math.min(promptIds.length + Math.floor(maxTokens) - 1, model.config.maxPositions);
-  using cache = new ModelCache(model, Math.max(capacity, promptIds.length));
-  let input = promptIds;
-  for (let count = 0; count < maxTokens; count++) {
-    signal?.throwIfAborted();
-    const id = sample(await lastLogits(model, input, cache));
+  const { maxPositions } = model.config;
+  // The last token is chosen without being run, so one more than there are positions.
+  const count = Math.max(1, Math.min(Math.floor(maxTokens), maxPositions - promptIds.length + 1));
+  using cache = new ModelCache(model, promptIds.length + count - 1);
+  const choice = { count, cache, signal: options.signal };
+  const ids = options.temperature
+    ? sampledIds(model, promptIds, { ...choice, sampler })
+    : greedyIds(model, promptIds, choice);
+  for await (const id of ids) {
     if (stopTokenIds.includes(id)) return;
     yield { id, text: text?.push(id) };
-    if (cache.length === model.config.maxPositions) return;
-    input = Uint32Array.of(id);
   }
-}
-
-/** Runs tokens after those in the cache; the logits of the last one. */
-async function lastLogits(
-  model: Model,
-  ids: Uint32Array<ArrayBuffer>,
-  cache: ModelCache,
-): Promise<Float32Array<ArrayBuffer>> {
-  using hidden = await model.forwardHidden(ids, { cache });
-  using last = await sliceRows(hidden, ids.length - 1, 1);
-  using logits = await model.logits(last);
-  return (await logits.toMatrix()).data;
 }

@@ -11,7 +11,15 @@ export type { FeedForwardLayers } from "./feed_forward.ts";
 export { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";
 export { drain, LinearSlot, type LinearStage, type StagedForward } from "./linear_slot.ts";
 export { loadModel, type LoadModelOptions } from "./load_model.ts";
-export { Model, ModelCache, type ModelParts, type Pass, type PassOptions } from "./model.ts";
+export {
+  type DeviceTokens,
+  Model,
+  ModelCache,
+  type ModelParts,
+  type Pass,
+  type PassOptions,
+  type TokenIds,
+} from "./model.ts";
 export {
   perplexity,
   type PerplexityOptions,

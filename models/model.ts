@@ -19,6 +19,17 @@ import { drain, type LinearSlot } from "./linear_slot.ts";
 import { ropeFrequencies } from "./rope.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
+/** Token ids that are on the device already, such as those that `argmaxRows` chose. */
+export interface DeviceTokens {
+  /** uint32 `[length]`, each below the vocabulary: nothing checks them any more. */
+  readonly buffer: DeviceBuffer;
+  /** Number of tokens. */
+  readonly length: number;
+}
+
+/** Token ids on the host, which are checked, or on the device. */
+export type TokenIds = Uint32Array<ArrayBuffer> | DeviceTokens;
+
 /** Where the tokens of a pass stand, and what came before them. */
 export interface PassOptions {
   /** Keys and values of the tokens before; those of this pass are added. Without it the pass begins at position 0. */
@@ -118,7 +129,7 @@ export class Model implements Disposable {
    * @returns `[tokens, hiddenSize]`; the caller frees it.
    * @throws {RangeError} If there are no tokens, too many, or an id is outside the vocabulary.
    */
-  async forwardHidden(inputIds: Uint32Array<ArrayBuffer>, options: PassOptions = {}): Promise<DeviceTensor> {
+  async forwardHidden(inputIds: TokenIds, options: PassOptions = {}): Promise<DeviceTensor> {
     using pass = await this.begin(inputIds, options);
     let { hidden } = pass;
     for (const block of this.blocks) hidden = await drain(block.forward(hidden, pass.context));
@@ -134,11 +145,11 @@ export class Model implements Disposable {
    * @returns The start of the pass.
    * @throws {RangeError} If there are no tokens, too many, or an id is outside the vocabulary.
    */
-  async begin(inputIds: Uint32Array<ArrayBuffer>, options: PassOptions = {}): Promise<Pass> {
+  async begin(inputIds: TokenIds, options: PassOptions = {}): Promise<Pass> {
     const first = options.cache?.length ?? 0;
     this.#checkInput(inputIds, first, options.cache?.capacity);
     const rows = inputIds.length;
-    const positions = uploadBytes(this.backend, Uint32Array.from(inputIds, (_, i) => first + i));
+    const positions = uploadBytes(this.backend, Uint32Array.from({ length: rows }, (_, i) => first + i));
     const hidden = await this.#embed(inputIds, positions);
     return {
       hidden,
@@ -187,9 +198,10 @@ export class Model implements Disposable {
     this.dispose();
   }
 
-  async #embed(inputIds: Uint32Array<ArrayBuffer>, positions: DeviceBuffer): Promise<DeviceTensor> {
+  async #embed(inputIds: TokenIds, positions: DeviceBuffer): Promise<DeviceTensor> {
     const { tokens, positions: table, projectIn } = this.#decoder;
-    using ids = uploadBytes(this.backend, inputIds);
+    using uploaded = inputIds instanceof Uint32Array ? uploadBytes(this.backend, inputIds) : undefined;
+    const ids = uploaded ?? (inputIds as DeviceTokens).buffer;
     const embedded = await gatherRows(tokens, ids, inputIds.length);
     if (!projectIn && !table) return embedded;
     const hidden = projectIn ? await applyLinear(projectIn.linear, embedded) : embedded;
@@ -201,7 +213,7 @@ export class Model implements Disposable {
     return hidden;
   }
 
-  #checkInput(inputIds: Uint32Array<ArrayBuffer>, first: number, capacity?: number): void {
+  #checkInput(inputIds: TokenIds, first: number, capacity?: number): void {
     const { maxPositions, vocabularySize } = this.config;
     const end = first + inputIds.length;
     if (inputIds.length === 0) throw new RangeError("Cannot run a model on no tokens");
@@ -211,8 +223,8 @@ export class Model implements Disposable {
     if (capacity !== undefined && end > capacity) {
       throw new RangeError(`Cannot run ${end} tokens: the cache holds ${capacity}`);
     }
-    const bad = inputIds.find((id) => id >= vocabularySize);
-    if (bad !== undefined) {
+    const bad = inputIds instanceof Uint32Array && inputIds.find((id) => id >= vocabularySize);
+    if (typeof bad === "number") {
       throw new RangeError(`Cannot run token id ${bad}: the model has a vocabulary of ${vocabularySize}`);
     }
   }

@@ -13,7 +13,7 @@ export { DeviceTensor, runKernel, type StoredMatrix, uploadBytes, uploadStored }
 export { gatherRows } from "./embedding.ts";
 export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./linear.ts";
 export { normalize, type NormWeights } from "./norms.ts";
-export { accumulateAbsmax, accumulateGram, tokenNll } from "./statistics.ts";
+export { accumulateAbsmax, accumulateGram, argmaxRows, tokenNll } from "./statistics.ts";
 export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";
 export { DeviceQuikLinear, quikBitsPerWeight } from "./device_quik_linear.ts";
 export { type Batch, type FloatLayer, QuikLinear } from "./quik_linear.ts";

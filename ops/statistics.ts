@@ -42,3 +42,16 @@ export async function tokenNll(logits: DeviceTensor, targets: DeviceBuffer): Pro
   await runKernel(backend, { op: "token_nll", rows, columns }, [logits.buffer, targets], [nll.buffer]);
   return nll;
 }
+
+/**
+ * The likeliest token of each row, on the device: the lowest id of the largest logit.
+ *
+ * @param logits `[rows, vocabulary]`.
+ * @returns uint32 `[rows]`; the caller frees it.
+ */
+export async function argmaxRows(logits: DeviceTensor): Promise<DeviceBuffer> {
+  const { backend, rows, columns } = logits;
+  const ids = backend.allocate(rows * 4);
+  await runKernel(backend, { op: "argmax", rows, columns }, [logits.buffer], [ids]);
+  return ids;
+}

@@ -19,7 +19,7 @@ import { layerNorm, rmsNorm } from "./norms.ts";
 import { quantizeActivations } from "./quantize_activations.ts";
 import { rope } from "./rope.ts";
 import { gatherRows, scatterRows } from "./rows.ts";
-import { columnAbsmax, gram, tokenNll } from "./statistics.ts";
+import { argmax, columnAbsmax, gram, tokenNll } from "./statistics.ts";
 
 type OpTable = { readonly [Op in OpName]: ReferenceOp<Extract<KernelSpec, { op: Op }>> };
 
@@ -38,6 +38,7 @@ const ops: OpTable = {
   gated_activation: gatedActivation,
   add,
   token_nll: tokenNll,
+  argmax,
   gram,
   column_absmax: columnAbsmax,
   codebook_linear: codebookLinear,

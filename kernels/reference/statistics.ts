@@ -1,5 +1,5 @@
 // Reductions over tokens: the Gram matrix and column maxima of calibration, and the loss of evaluation.
-import type { ColumnAbsmaxSpec, GramSpec, TokenNllSpec } from "../specs.ts";
+import type { ArgmaxSpec, ColumnAbsmaxSpec, GramSpec, TokenNllSpec } from "../specs.ts";
 import { type Bytes, floats, indices } from "./_views.ts";
 
 /** Reference of {@linkcode GramSpec}. */
@@ -44,5 +44,23 @@ export function tokenNll(spec: TokenNllSpec, inputs: readonly Bytes[], outputs: 
     let total = 0;
     for (const value of values) total += Math.exp(value - highest);
     nll[row] = highest + Math.log(total) - values[targets[row]];
+  }
+}
+
+/** Reference of {@linkcode ArgmaxSpec}. */
+export function argmax(spec: ArgmaxSpec, inputs: readonly Bytes[], outputs: readonly Bytes[]): void {
+  const { rows, columns } = spec;
+  const logits = floats(inputs[0], rows * columns);
+  const ids = indices(outputs[0], rows);
+  for (let row = 0; row < rows; row++) {
+    let highest = -Infinity;
+    ids[row] = 0;
+    for (let column = 0; column < columns; column++) {
+      const value = logits[row * columns + column];
+      if (value > highest) {
+        highest = value;
+        ids[row] = column;
+      }
+    }
   }
 }

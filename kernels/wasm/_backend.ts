@@ -30,6 +30,7 @@ const ops: OpTable = {
   gated_activation: rows.gatedActivation,
   add: rows.add,
   token_nll: rows.tokenNll,
+  argmax: rows.argmax,
   gram: linear.gram,
   column_absmax: rows.columnAbsmax,
   codebook_linear: linear.codebookLinear,

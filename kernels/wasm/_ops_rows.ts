@@ -3,6 +3,7 @@ import type {
   Activation,
   ActivationSpec,
   AddSpec,
+  ArgmaxSpec,
   AttentionSpec,
   ColumnAbsmaxSpec,
   GatedActivationSpec,
@@ -191,6 +192,24 @@ export function tokenNll(context: Context, spec: TokenNllSpec, inputs: Region[],
     outputs[0].address,
     columns,
   ]);
+}
+
+/** Runs an {@linkcode ArgmaxSpec}: one comparison per element, which plain code does as fast as memory gives them. */
+export function argmax(context: Context, spec: ArgmaxSpec, inputs: Region[], outputs: Region[]): void {
+  const { rows, columns } = spec;
+  const ids = context.indices(outputs[0], rows);
+  for (let row = 0; row < rows; row++) {
+    const logits = context.floats(inputs[0].address + 4 * row * columns, columns);
+    let highest = -Infinity;
+    let best = 0;
+    for (let column = 0; column < columns; column++) {
+      if (logits[column] > highest) {
+        highest = logits[column];
+        best = column;
+      }
+    }
+    ids[row] = best;
+  }
 }
 
 /** Runs a {@linkcode ColumnAbsmaxSpec}. */

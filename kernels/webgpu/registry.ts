@@ -1,6 +1,7 @@
 // Which variants compute which op. The first variant that supports and suits a spec is the default choice, so faster
 // and pickier variants stand before those that run everywhere.
 import type { KernelSpec, OpName } from "../specs.ts";
+import { argmaxVariants } from "./argmax.ts";
 import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { codebookLinearVariants } from "./codebook_linear.ts";
@@ -43,6 +44,7 @@ const VARIANTS: VariantTable = {
   gated_activation: gatedActivationVariants,
   add: addVariants,
   token_nll: tokenNllVariants,
+  argmax: argmaxVariants,
   gram: gramVariants,
   column_absmax: columnAbsmaxVariants,
   codebook_linear: codebookLinearVariants,

@@ -305,6 +305,12 @@ function statisticsCases(random: Random): Case[] {
         comparisons: ["exact"],
       },
     ]),
+    ...[[1, 1], [5, 131], [3, 5000]].map(([rows, columns]): Case => ({
+      // Rounded values have equals, of which the lowest index counts.
+      spec: { op: "argmax", rows, columns },
+      inputs: [normals(random, rows * columns).map(Math.trunc)],
+      comparisons: ["exact"],
+    })),
     ...[[1, 2], [5, 131], [3, 4096]].map(([rows, columns]): Case => ({
       spec: { op: "token_nll", rows, columns },
       inputs: [normals(random, rows * columns, 10), integers(random, rows, columns)],

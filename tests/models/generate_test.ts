@@ -1,7 +1,13 @@
 // Generation: the greedy continuations of Transformers, sampling by seed, and how it ends.
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import { type Backend, createReferenceBackend, createWasmBackend } from "../../kernels/mod.ts";
+import {
+  type Backend,
+  createReferenceBackend,
+  createWasmBackend,
+  createWebGpuBackend,
+} from "../../kernels/mod.ts";
 import { generate, type GenerateOptions, loadModel, type Model } from "../../models/mod.ts";
+import { gpuTest } from "../kernels/_gpu.ts";
 import { DEMO, GOLDEN, readGreedy } from "./_fixtures.ts";
 
 async function withModel(
@@ -26,6 +32,19 @@ Deno.test("generate() continues the demo prompts token for token, text included"
       assertEquals(tokens.map((token) => token.id), output_ids);
       assertEquals(tokens.map((token) => token.text).join(""), text);
     }
+  });
+});
+
+gpuTest("generate() on WebGPU chooses the same tokens while earlier ones are read back", async () => {
+  await withModel(DEMO, await createWebGpuBackend(), async (model) => {
+    const [{ prompt, output_ids }] = readGreedy();
+    const options = { maxTokens: 16 };
+    const tokens = await Array.fromAsync(generate(model, prompt, options));
+    assertEquals(tokens.map((token) => token.id), output_ids.slice(0, 16));
+    const stopped = await Array.fromAsync(
+      generate(model, prompt, { ...options, stopTokenIds: [output_ids[3]] }),
+    );
+    assertEquals(stopped.map((token) => token.id), output_ids.slice(0, 3));
   });
 });
 
