@@ -22,8 +22,10 @@ export function encodeByTable(
   bits: Uint32Array<ArrayBufferLike>,
   table: EncodeTable,
   codes: Uint8Array<ArrayBuffer>,
+  start = 0,
+  end = bits.length,
 ): Uint8Array<ArrayBuffer> {
-  for (let i = 0; i < bits.length; i++) {
+  for (let i = start; i < end; i++) {
     const word = bits[i];
     const entry = table[word >>> 16];
     // The sign bit of the difference selects: 0 before the step, 8 after it.

@@ -62,23 +62,29 @@ export function encodeArray(
   return codes;
 }
 
+/** Encodes the elements of `values` from `start` to `end`, all when left out, into those of `codes`. */
+export type BulkEncoder = (
+  values: Float32Array<ArrayBuffer>,
+  codes: CodeArray,
+  start?: number,
+  end?: number,
+) => void;
+
 /**
  * Makes a bulk encoder for many calls on few values, writing into memory of the caller's: scale searches. Its table is
  * built at once.
  *
  * @param format The number format.
  * @param options Saturation, as for `encode`.
- * @returns A function that encodes all of `values` into the first elements of `codes`.
+ * @returns A function that encodes the elements of `values` from `start` to `end` into those of `codes`.
  */
-export function createEncoder(
-  format: NumberFormat,
-  options?: EncodeOptions,
-): (values: Float32Array<ArrayBuffer>, codes: CodeArray) => void {
+export function createEncoder(format: NumberFormat, options?: EncodeOptions): BulkEncoder {
   const table = format.bits <= 8 && !format.stochastic ? encodeTableOf(format, options) : undefined;
-  return (values, codes) => {
+  return (values, codes, start = 0, end = values.length) => {
     if (table !== undefined && codes instanceof Uint8Array) {
-      encodeByTable(new Uint32Array(values.buffer, values.byteOffset, values.length), table, codes);
-    } else for (let i = 0; i < values.length; i++) codes[i] = format.encode(values[i], options);
+      const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+      encodeByTable(bits, table, codes, start, end);
+    } else for (let i = start; i < end; i++) codes[i] = format.encode(values[i], options);
   };
 }
 

@@ -52,10 +52,12 @@ export function toLevels(
   params: BlockParams,
   levels: ValueRange,
   scaled: Float32Array<ArrayBuffer>,
+  start = 0,
+  end = values.length,
 ): void {
   const { scale, zeroPoint, offset } = params;
   const { min, max } = levels;
-  for (let i = 0; i < values.length; i++) {
+  for (let i = start; i < end; i++) {
     let level = fround(values[i] - offset) / scale;
     if (zeroPoint !== 0) level = (roundHalfEven(fround(level)) || 0) + zeroPoint;
     scaled[i] = level < min ? min : level > max ? max : level;
@@ -63,9 +65,9 @@ export function toLevels(
 }
 
 /** The value of a level under the parameters of its block. */
-export function valueOf(level: number, params: BlockParams): number {
-  const value = fround(fround(level - params.zeroPoint) * params.scale);
-  return params.offset === 0 ? value : fround(value + params.offset); // keeps -0
+export function valueOf(level: number, { scale, zeroPoint, offset }: BlockParams): number {
+  const value = fround(fround(level - zeroPoint) * scale);
+  return offset === 0 ? value : fround(value + offset); // keeps -0
 }
 
 /** Lowest and highest value, NaN left out; a point at 0 if there is none. */
@@ -100,6 +102,8 @@ export function createFitter(options: FitterOptions): Fitter {
   let place: BlockPlace = { index: 0, row: 0, col: 0, rows: 0, cols: 0 };
   let range: ValueRange = { min: 0, max: 0 };
   let importance: ArrayLike<number> | undefined;
+  let paramsRange: ValueRange | undefined;
+  let params: BlockParams = { scale: 1, zeroPoint: 0, offset: 0 };
   return {
     get values() {
       return values;
@@ -123,11 +127,14 @@ export function createFitter(options: FitterOptions): Fitter {
         codes = format.bits <= 8 ? new Uint8Array(values.length) : new Uint16Array(values.length);
       }
     },
-    reconstruct(candidate) {
-      const params = paramsOf(candidate, options);
-      toLevels(values, params, levels, scratch);
-      encode(scratch, codes);
-      for (let i = 0; i < scratch.length; i++) scratch[i] = valueOf(levelTable[codes[i]], params);
+    reconstruct(candidate, start = 0, end = values.length) {
+      if (candidate !== paramsRange) {
+        params = paramsOf(candidate, options);
+        paramsRange = candidate;
+      }
+      toLevels(values, params, levels, scratch, start, end);
+      encode(scratch, codes, start, end);
+      for (let i = start; i < end; i++) scratch[i] = valueOf(levelTable[codes[i]], params);
       return scratch;
     },
   };

@@ -1,5 +1,6 @@
 // What the options of a fit mean once their defaults are filled in.
 import type { NumberFormat } from "../formats/mod.ts";
+import { type ClipRule, mseClip } from "./clip_rule.ts";
 import type { FitterOptions } from "./_fitter.ts";
 import { type Mapping, type MappingName, mappings } from "./mapping.ts";
 import type { QparamsOptions } from "./qparams.ts";
@@ -25,4 +26,9 @@ function resolveMapping(mapping: MappingName | Mapping | undefined, format: Numb
     );
   }
   return mappings[resolved];
+}
+
+/** The clip rule of an option: `true` means the search of GPTQ and QUIK. */
+export function resolveClip(clip: boolean | ClipRule | undefined): ClipRule | undefined {
+  return clip === true ? mseClip() : clip || undefined;
 }

@@ -1,7 +1,10 @@
 // Rules that narrow the range of a block before its scale is computed: giving up the extremes makes the steps smaller.
+import { outputError, powerError, whitenedError } from "./_clip_errors.ts";
+import { dampedInverseFactor, type DampedInverseFactorOptions } from "./cholesky.ts";
 import type { BlockPlace } from "./granularity.ts";
 import type { ValueRange } from "./mapping.ts";
 import type { Matrix } from "./matrix.ts";
+import { toMatrix64 } from "./matrix64.ts";
 import { createPower } from "./_power.ts";
 
 /** One block of values as a clip rule sees it. Nothing in it may be changed or kept. */
@@ -14,8 +17,11 @@ export interface ClipBlock {
   readonly fullRange: ValueRange;
   /** How much an error in each value matters, if the caller knows. */
   readonly importance?: ArrayLike<number>;
-  /** What the values become, quantized with the parameters of a range. Overwritten by the next call. */
-  reconstruct(range: ValueRange): Float32Array<ArrayBuffer>;
+  /**
+   * What the values become, quantized with the parameters of a range: all, or those from `start` to `end`, at their own
+   * indices. Overwritten by the next call.
+   */
+  reconstruct(range: ValueRange, start?: number, end?: number): Float32Array<ArrayBuffer>;
 }
 
 /** Narrows the range of a block. A user's own rule is an object of this shape. */
@@ -62,11 +68,12 @@ export function mseClip(options: MseClipOptions = {}): ClipRule {
   const power = createPower(exponent);
   return {
     name: "mse-grid",
-    range: (block) =>
-      searchRange(block, { grid, maxShrink }, (rounded, limit) => {
-        const weights = weighted ? block.importance : undefined;
-        return powerError(block.values, rounded, { power, weights, limit });
-      }),
+    range: (block) => {
+      const weights = weighted ? block.importance : undefined;
+      return searchRange(block, { grid, maxShrink }, (range, limit) => {
+        return powerError(block, range, { power, weights, limit });
+      });
+    },
   };
 }
 
@@ -83,9 +90,33 @@ export function outputClip(inputs: Matrix, options: ClipGrid = {}): ClipRule {
   return {
     name: "output-grid",
     range: (block) =>
-      searchRange(block, { grid, maxShrink }, (rounded, limit) => {
-        return outputError(block, rounded, inputs, limit);
-      }),
+      searchRange(block, { grid, maxShrink }, (range, limit) => outputError(block, range, { inputs, limit })),
+  };
+}
+
+/** Options of {@linkcode hessianClip}. */
+export interface HessianClipOptions extends ClipGrid, DampedInverseFactorOptions {}
+
+/**
+ * The search of MARLIN's calibration (`hessian-grid`): the range with the least error as GPTQ will measure it,
+ * `||(q(w) - w) U^-1||^2` with `inverse(H) = U^T U` restricted to the block's columns.
+ *
+ * @param hessian `x^T x` of the layer's inputs times any factor, `[columns, columns]`.
+ * @param options Candidates, by default a grid of 100 and a shrink of 0.76, and the damping, by default 0.1.
+ * @returns The rule, for weights `[outputs, columns]`.
+ * @throws {RangeError} If the Hessian cannot be factored.
+ */
+export function hessianClip(hessian: Matrix, options: HessianClipOptions = {}): ClipRule {
+  const { grid = 100, maxShrink = 0.76, percDamp = 0.1 } = options;
+  const { factor } = dampedInverseFactor(toMatrix64(hessian), { percDamp });
+  return {
+    name: "hessian-grid",
+    range: (block) =>
+      searchRange(
+        block,
+        { grid, maxShrink },
+        (range, limit) => whitenedError(block, range, { factor, limit }),
+      ),
   };
 }
 
@@ -134,14 +165,14 @@ export function ratioClip(ratio: number): ClipRule {
  *
  * @param block The block.
  * @param candidates The grid of candidates.
- * @param errorOf The error of rounded values. It may stop early and return anything of at least `limit`.
+ * @param errorOf The error with the parameters of a range. It may stop early and return anything of at least `limit`.
  * @returns The range.
  * @throws {RangeError} If the candidates do not include the full range.
  */
 export function searchRange(
   block: ClipBlock,
   candidates: Required<ClipGrid>,
-  errorOf: (rounded: Float32Array<ArrayBuffer>, limit: number) => number,
+  errorOf: (range: ValueRange, limit: number) => number,
 ): ValueRange {
   const { grid, maxShrink } = candidates;
   const count = Math.trunc(maxShrink * grid);
@@ -151,51 +182,14 @@ export function searchRange(
     );
   }
   let best = block.fullRange;
-  let bestError = errorOf(block.reconstruct(best), Infinity);
+  let bestError = errorOf(best, Infinity);
   for (let i = 1; i < count; i++) {
     const p = Math.fround(1 - i / grid);
     const range = { min: Math.fround(p * block.fullRange.min), max: Math.fround(p * block.fullRange.max) };
-    const error = errorOf(block.reconstruct(range), bestError);
+    const error = errorOf(range, bestError);
     if (error < bestError) [best, bestError] = [range, error];
   }
   return best;
-}
-
-/** `sum weight * power(|rounded - value|)`, given up once it reaches `limit`. */
-function powerError(
-  values: Float32Array<ArrayBuffer>,
-  rounded: Float32Array<ArrayBuffer>,
-  options: { power: (x: number) => number; weights?: ArrayLike<number>; limit: number },
-): number {
-  const { power, weights, limit } = options;
-  let error = 0;
-  for (let i = 0; i < values.length && error < limit; i++) {
-    const term = power(Math.abs(rounded[i] - values[i]));
-    error += weights === undefined ? term : term * weights[i];
-  }
-  return error;
-}
-
-/** `sum over rows of the block and samples of (x . (rounded - value))^2`, given up once it reaches `limit`. */
-function outputError(
-  block: ClipBlock,
-  rounded: Float32Array<ArrayBuffer>,
-  inputs: Matrix,
-  limit: number,
-): number {
-  const { values, place } = block;
-  let error = 0;
-  for (let start = 0; start < values.length; start += place.cols) {
-    for (let sample = 0; sample < inputs.rows && error < limit; sample++) {
-      const x = sample * inputs.cols + place.col;
-      let sum = 0;
-      for (let j = 0; j < place.cols; j++) {
-        sum += inputs.data[x + j] * (rounded[start + j] - values[start + j]);
-      }
-      error += sum * sum;
-    }
-  }
-  return error;
 }
 
 /** Quantile of ascending values with linear interpolation between neighbors; 0 of no values. */

@@ -1,7 +1,7 @@
 // Any number format as a grid for GPTQ and the other rounding algorithms.
 import type { Grid } from "./grid.ts";
 import { createFitter, paramsOf, toLevels, valueOf } from "./_fitter.ts";
-import { resolveFitting } from "./_fitting.ts";
+import { resolveClip, resolveFitting } from "./_fitting.ts";
 import type { QparamsOptions } from "./qparams.ts";
 
 /** Options of {@linkcode formatGrid}: those of `chooseQparams`, without the granularity, which the algorithm decides. */
@@ -26,7 +26,8 @@ export type FormatGridOptions = Omit<QparamsOptions, "granularity">;
  * ```
  */
 export function formatGrid(options: FormatGridOptions): Grid {
-  const { format, clip } = options;
+  const { format } = options;
+  const clip = resolveClip(options.clip);
   if (format.bits > 8) throw new RangeError(`Cannot make a grid of ${format.name}: it has more than 8 bits`);
   const fitting = resolveFitting(options);
   if (fitting.mapping.offset !== undefined) {

@@ -6,7 +6,7 @@ import type { Matrix } from "./matrix.ts";
 import type { ClipRule } from "./clip_rule.ts";
 import { createFitter, paramsOf } from "./_fitter.ts";
 import { readBlock } from "./_blocks.ts";
-import { resolveFitting } from "./_fitting.ts";
+import { resolveClip, resolveFitting } from "./_fitting.ts";
 
 /**
  * Parameters of `value = (decode(code) - zeroPoint) * scale + offset`, one set per block of the grid. Arrays are
@@ -45,8 +45,12 @@ export interface QparamsOptions {
    * @default {"asym" for a format without negative values, "absmax" for any other}
    */
   readonly mapping?: MappingName | Mapping;
-  /** How the range of a block is narrowed first; the full range when left out. */
-  readonly clip?: ClipRule;
+  /**
+   * How the range of a block is narrowed first: a rule, or `true` for the search of GPTQ and QUIK, `mseClip()`.
+   *
+   * @default {false}
+   */
+  readonly clip?: boolean | ClipRule;
   /**
    * The storage format of the scales (`float16`, `bfloat16`, `float8E4M3`, `float8E8M0`). Scales are rounded to it before
    * zero points and codes are computed.
@@ -82,7 +86,7 @@ export interface QparamsOptions {
  * ```
  */
 export function chooseQparams(matrix: Matrix, options: QparamsOptions): Qparams {
-  const { clip } = options;
+  const clip = resolveClip(options.clip);
   const grid = gridOf(options.granularity ?? perChannel(), matrix);
   const fitter = createFitter(resolveFitting(options));
   const ranges: ValueRange[] = [];

@@ -6,8 +6,11 @@ import {
   type ClipRule,
   createMatrix,
   createRandom,
+  dampedInverseFactor,
   fakeQuantize,
   formatGrid,
+  hessianClip,
+  hessianOf,
   integerGrid,
   type MappingName,
   type Matrix,
@@ -16,6 +19,7 @@ import {
   percentileClip,
   perGroup,
   ratioClip,
+  toMatrix64,
 } from "@quik/quant/quant";
 import { readGoldenLayer } from "./_golden.ts";
 
@@ -116,6 +120,45 @@ Deno.test("a search never does worse than the full range by its own measure", ()
   }
 });
 
+Deno.test("hessianClip() measures by the Hessian, and as plain squares where inputs are independent", () => {
+  const matrix = randomMatrix(6, 48, 5);
+  const options = { format: int4, mapping: "sym-restricted", granularity: perGroup(16) } as const;
+  const scales = (clip: ClipRule) => chooseQparams(matrix, { ...options, clip }).scale;
+  const identity = createMatrix(
+    48,
+    48,
+    Float32Array.from({ length: 48 * 48 }, (_, i) => i % 49 === 0 ? 1 : 0),
+  );
+  assertEquals(scales(hessianClip(identity)), scales(mseClip({ exponent: 2, maxShrink: 0.76 })));
+
+  // The score against its definition, restricted to each group.
+  const hessian = hessianOf(randomMatrix(100, 48, 6));
+  const { factor } = dampedInverseFactor(toMatrix64(hessian), { percDamp: 0.1 });
+  const measure = (rounded: Matrix): number => {
+    let total = 0;
+    for (let start = 0; start < matrix.data.length; start += 16) {
+      const col = start % 48;
+      const z = new Float64Array(16);
+      for (let j = 0; j < 16; j++) {
+        let value = rounded.data[start + j] - matrix.data[start + j];
+        for (let i = 0; i < j; i++) value -= z[i] * factor.data[(col + i) * 48 + col + j];
+        z[j] = value / factor.data[(col + j) * 48 + col + j];
+        total += z[j] ** 2;
+      }
+    }
+    return total;
+  };
+  const errorWith = (clip: boolean | ClipRule) =>
+    measure(fakeQuantize(matrix, chooseQparams(matrix, { ...options, clip })));
+  const found = errorWith(hessianClip(hessian));
+  for (
+    const clip of [false, true, mseClip({ exponent: 2 }), ratioClip(0.9), ratioClip(0.8), ratioClip(0.7)]
+  ) {
+    // The candidates of every other rule that reach as far down are among those searched.
+    assert(found <= errorWith(clip) * (1 + 1e-9));
+  }
+});
+
 Deno.test("percentileClip() and ratioClip() set the range directly", () => {
   const values = createMatrix(1, 101, Float32Array.from({ length: 101 }, (_, i) => i - 50));
   const scaleOf = (clip: ClipRule) =>
@@ -150,7 +193,7 @@ Deno.test("a clip rule of one's own sees the block and its reconstruction", () =
 Deno.test("formatGrid() fits as the integer grid of GPTQ does, and takes any format", () => {
   const values = randomMatrix(1, 128, 3).data;
   for (const clip of [false, true]) {
-    const grid = formatGrid({ format: int4, mapping: "sym-restricted", clip: clip ? mseClip() : undefined });
+    const grid = formatGrid({ format: int4, mapping: "sym-restricted", clip });
     const fitted = grid.fit(values);
     const expected = integerGrid({ bits: 4, clip }).fit(values);
     assertEquals(fitted.scale, expected.scale);
