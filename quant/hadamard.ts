@@ -130,12 +130,14 @@ function transformBlocks(row: Float64Array, factors: Factors, transposed: boolea
  * @param values A power of two of them.
  */
 export function walshHadamard(values: Float64Array): void {
-  for (let half = 1; half < values.length; half *= 2) {
-    for (let start = 0; start < values.length; start += 2 * half) {
-      for (let i = start; i < start + half; i++) {
-        const [a, b] = [values[i], values[i + half]];
+  const { length } = values;
+  for (let half = 1; half < length; half *= 2) {
+    for (let start = 0; start < length; start += 2 * half) {
+      for (let i = start, j = start + half; i < start + half; i++, j++) {
+        const a = values[i];
+        const b = values[j];
         values[i] = a + b;
-        values[i + half] = a - b;
+        values[j] = a - b;
       }
     }
   }
@@ -145,10 +147,15 @@ export function walshHadamard(values: Float64Array): void {
 function mixParts(block: Float64Array, { order, powerOfTwo, matrix }: Factors, transposed: boolean): void {
   const source = block.slice();
   block.fill(0);
-  for (let from = 0; from < order; from++) {
-    for (let to = 0; to < order; to++) {
-      const sign = transposed ? matrix[to * order + from] : matrix[from * order + to];
-      for (let i = 0; i < powerOfTwo; i++) block[to * powerOfTwo + i] += sign * source[from * powerOfTwo + i];
+  for (let to = 0; to < order; to++) {
+    const target = to * powerOfTwo;
+    for (let from = 0; from < order; from++) {
+      const part = from * powerOfTwo;
+      if ((transposed ? matrix[to * order + from] : matrix[from * order + to]) > 0) {
+        for (let i = 0; i < powerOfTwo; i++) block[target + i] += source[part + i];
+      } else {
+        for (let i = 0; i < powerOfTwo; i++) block[target + i] -= source[part + i];
+      }
     }
   }
 }
