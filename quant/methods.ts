@@ -5,6 +5,7 @@ import { lowRankMethods } from "./presets_low_rank.ts";
 import { mixedMethods } from "./presets_mixed.ts";
 import { rotationMethods } from "./presets_rotation.ts";
 import { roundingMethods } from "./presets_rounding.ts";
+import { trainingMethods } from "./presets_training.ts";
 import { weightActivationMethods } from "./presets_weight_activation.ts";
 import { weightOnlyMethods } from "./presets_weight_only.ts";
 
@@ -13,6 +14,7 @@ export const methods: Readonly<Record<string, LinearMethod>> = Object.fromEntrie
   [
     ...roundingMethods,
     ...weightOnlyMethods,
+    ...trainingMethods,
     ...formatMethods,
     ...weightActivationMethods,
     ...lowRankMethods,
