@@ -49,8 +49,8 @@ export function fakeQuantizeValues(values: Matrix, options: KvQuantizeOptions): 
   );
 }
 
-/** Options of {@linkcode KvCache}. */
-export interface KvCacheOptions {
+/** Options of {@linkcode KiviCache}. */
+export interface KiviCacheOptions {
   /** Bits of keys. Default 2. */
   readonly keyBits?: number;
   /** Bits of values. Default 2. */
@@ -75,16 +75,16 @@ export interface KvHeads {
  *
  * @example Usage
  * ```ts
- * import { createMatrix, KvCache } from "@quik/quant/quant";
+ * import { createMatrix, KiviCache } from "@quik/quant/quant";
  * import { assertEquals } from "@std/assert";
  *
- * const cache = new KvCache({ kvHeads: 1, headSize: 32 }, { residual: 32 });
+ * const cache = new KiviCache({ kvHeads: 1, headSize: 32 }, { residual: 32 });
  * const tokens = createMatrix(40, 32);
  * cache.append(tokens, tokens);
  * assertEquals([cache.quantizedKeys, cache.quantizedValues, cache.tokens], [32, 8, 40]);
  * ```
  */
-export class KvCache {
+export class KiviCache {
   readonly #heads: KvHeads;
   readonly #keys: Required<KvQuantizeOptions>;
   readonly #values: Required<KvQuantizeOptions>;
@@ -101,7 +101,7 @@ export class KvCache {
    * @param options Bits, group size and residual.
    * @throws {RangeError} If the residual is not a positive multiple of the group size.
    */
-  constructor(heads: KvHeads, options: KvCacheOptions = {}) {
+  constructor(heads: KvHeads, options: KiviCacheOptions = {}) {
     const { keyBits = 2, valueBits = 2, groupSize = 32, residual = 128 } = options;
     if (!(residual > 0) || residual % groupSize !== 0) {
       throw new RangeError(

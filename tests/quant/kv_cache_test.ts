@@ -12,7 +12,7 @@ import {
   dequantizeMinMaxGroups,
   fakeQuantizeKeys,
   fakeQuantizeValues,
-  KvCache,
+  KiviCache,
   type Matrix,
   quantizeMinMaxGroups,
 } from "@quik/quant/quant";
@@ -62,9 +62,9 @@ Deno.test("quantizeMinMaxGroups() is exact on constant groups and zeros", () => 
   assertThrows(() => quantizeMinMaxGroups(zeros, { bits: 4, groupSize: 0 }), RangeError, "positive integer");
 });
 
-Deno.test("KvCache keeps its invariants after any sequence of appends", () => {
+Deno.test("KiviCache keeps its invariants after any sequence of appends", () => {
   const residual = 64;
-  const cache = new KvCache(HEADS, { residual });
+  const cache = new KiviCache(HEADS, { residual });
   const keys = halfMatrix(300, 64, 1);
   const values = halfMatrix(300, 64, 2);
   let tokens = 0;
@@ -79,16 +79,16 @@ Deno.test("KvCache keeps its invariants after any sequence of appends", () => {
     assertEquals(rowsOf(cache.keys(), exactKeys, tokens), rowsOf(keys, exactKeys, tokens));
     assertEquals(rowsOf(cache.values(), exactValues, tokens), rowsOf(values, exactValues, tokens));
   }
-  const atOnce = new KvCache(HEADS, { residual });
+  const atOnce = new KiviCache(HEADS, { residual });
   atOnce.append(keys, values);
   assertEquals(atOnce.keys(), cache.keys());
   assertEquals(atOnce.values(), cache.values());
 });
 
-Deno.test("KvCache attention is exact while everything fits the residual window", () => {
+Deno.test("KiviCache attention is exact while everything fits the residual window", () => {
   const [keys, values, query] = [halfMatrix(60, 64, 3), halfMatrix(60, 64, 4), normalMatrix(1, 128, 5).data];
-  const exact = new KvCache(HEADS, { residual: 1024 });
-  const window = new KvCache(HEADS, { residual: 64 });
+  const exact = new KiviCache(HEADS, { residual: 1024 });
+  const window = new KiviCache(HEADS, { residual: 64 });
   for (const cache of [exact, window]) cache.append(keys, values);
   assertEquals(window.attend(query), exact.attend(query));
   // Against the definition, for query head 3, which reads key-value head 1.
@@ -102,11 +102,11 @@ Deno.test("KvCache attention is exact while everything fits the residual window"
   assertAlmostEquals(exact.attend(query)[96 + 7], expected, 1e-6);
 });
 
-Deno.test("KvCache error falls with bits, and 2 bits store 3 bits per value beyond the window", () => {
+Deno.test("KiviCache error falls with bits, and 2 bits store 3 bits per value beyond the window", () => {
   const [keys, values, query] = [halfMatrix(256, 64, 6), halfMatrix(256, 64, 7), normalMatrix(1, 64, 8).data];
   const outputs = [2, 4, 8, 0].map((bits) => {
     const options = bits ? { keyBits: bits, valueBits: bits, residual: 32 } : { residual: 1024 };
-    const cache = new KvCache(HEADS, options);
+    const cache = new KiviCache(HEADS, options);
     cache.append(keys, values);
     if (bits === 2) assertAlmostEquals(cache.bitsPerValue, 3 + 13 * 32 / 256 / 2, 1e-9);
     return createMatrix(1, 64, cache.attend(query));
@@ -139,16 +139,16 @@ Deno.test("keys with an outlier channel lose less per channel than per token", (
 
 Deno.test("fakeQuantizeKeys() and fakeQuantizeValues() leave the residual exact, as the cache does", () => {
   const [keys, values] = [halfMatrix(100, 64, 1), halfMatrix(100, 64, 2)];
-  const cache = new KvCache(HEADS, { residual: 32 });
+  const cache = new KiviCache(HEADS, { residual: 32 });
   cache.append(keys, values);
   assertEquals(fakeQuantizeKeys(keys, { bits: 2, residual: 32 }), cache.keys());
   assertEquals(fakeQuantizeValues(values, { bits: 2, residual: 32 }), cache.values());
   assert(relativeError(values, fakeQuantizeValues(values, { bits: 2 })) > 0);
 });
 
-Deno.test("KvCache rejects shapes and windows that do not fit", () => {
-  assertThrows(() => new KvCache(HEADS, { residual: 40 }), RangeError, "multiple");
-  const cache = new KvCache(HEADS);
+Deno.test("KiviCache rejects shapes and windows that do not fit", () => {
+  assertThrows(() => new KiviCache(HEADS, { residual: 40 }), RangeError, "multiple");
+  const cache = new KiviCache(HEADS);
   assertThrows(() => cache.append(createMatrix(1, 63), createMatrix(1, 64)), RangeError, "64 wide");
   assertThrows(() => cache.attend(new Float32Array(64)), RangeError, "Cannot attend");
 });
