@@ -1,5 +1,6 @@
 // Ops that compute each element of the result from the same element of the inputs.
 import {
+  type ComputePass,
   definePass,
   input,
   type KernelProgram,
@@ -20,18 +21,29 @@ export interface Elementwise {
   readonly functions?: (type: string) => string;
 }
 
-/** Writes the program, four elements per invocation where the count allows it. */
-export function elementwiseProgram({ count, inputs, expression, functions }: Elementwise): KernelProgram {
+/** Writes the program; any one input may be the output itself. */
+export function elementwiseProgram(op: Elementwise): KernelProgram {
+  return {
+    passes: [elementwisePass(op)],
+    inPlace: op.inputs.map((name) => [elementwisePass(op, name)]),
+  };
+}
+
+/** The pass, four elements per invocation where the count allows it. The input named `shared` is the output. */
+function elementwisePass(
+  { count, inputs, expression, functions }: Elementwise,
+  shared?: string,
+): ComputePass {
   const lanes = count % 4 === 0 ? 4 : 1;
   const element = lanes === 4 ? "vec4<f32>" : "f32";
   const type = `array<${element}>`;
   const items = count / lanes;
-  return {
-    passes: [definePass({
-      bindings: [...inputs.map((name, i) => input(i, name, type)), output(0, "y", type)],
-      uniforms: { items },
-      workgroups: linearWorkgroups(Math.ceil(items / 256)),
-      body: `
+  const bindings = inputs.map((name, i) => input(i, name, type)).filter(({ name }) => name !== shared);
+  return definePass({
+    bindings: [...bindings, output(0, "y", type)],
+    uniforms: { items },
+    workgroups: linearWorkgroups(Math.ceil(items / 256)),
+    body: `
 ${functions?.(element) ?? ""}
 @compute @workgroup_size(256)
 fn main(
@@ -41,9 +53,8 @@ fn main(
 ) {
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i < uniforms.items) {
-    y[i] = ${expression};
+    y[i] = ${shared === undefined ? expression : expression.replaceAll(`${shared}[i]`, "y[i]")};
   }
 }`,
-    })],
-  };
+  });
 }

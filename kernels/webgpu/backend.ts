@@ -7,7 +7,7 @@ import { CommandQueue } from "./_command_queue.ts";
 import { PipelineCache, type ReadyPass } from "./_pipelines.ts";
 import { readCapabilities, type WebGpuCapabilities } from "./capabilities.ts";
 import { requestPlatformDevice } from "./device.ts";
-import type { KernelProgram, KernelVariant } from "./program.ts";
+import type { ComputePass, KernelProgram, KernelVariant } from "./program.ts";
 import { variantsFor } from "./registry.ts";
 
 /**
@@ -38,6 +38,8 @@ export interface WebGpuKernel extends Kernel {
   readonly variant: string;
   /** Its compiled passes. */
   readonly passes: readonly ReadyPass[];
+  /** Those for an input that is output 0, by the number of the input. */
+  readonly inPlace: readonly (readonly ReadyPass[])[];
   /** Sizes of its temporary buffers, bytes. */
   readonly scratch: readonly number[];
 }
@@ -134,8 +136,16 @@ export class WebGpuBackend implements Backend {
     const program = variant.generate(spec, this.capabilities);
     this.#checkProgram(label, program);
     try {
-      const passes = await Promise.all(program.passes.map((pass) => this.#pipelines.prepare(pass)));
-      return { spec, variant: variant.name, passes, scratch: program.scratch ?? [] };
+      const { scratch = [], inPlace = [] } = program;
+      const ready = (passes: readonly ComputePass[]): Promise<ReadyPass[]> =>
+        Promise.all(passes.map((pass) => this.#pipelines.prepare(pass)));
+      return {
+        spec,
+        variant: variant.name,
+        passes: await ready(program.passes),
+        inPlace: await Promise.all(inPlace.map(ready)),
+        scratch,
+      };
     } catch (cause) {
       this.#check(`prepare ${label}`);
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -151,9 +161,13 @@ export class WebGpuBackend implements Backend {
     checkBuffers(spec, inputs, outputs);
     const targets = outputs.map((buffer) => this.#own(buffer));
     const temporary: WebGpuBuffer[] = [];
-    const sources = inputs.map((buffer) => {
-      const source = this.#own(buffer);
-      if (!targets.includes(source)) return source;
+    const owned = inputs.map((buffer) => this.#own(buffer));
+    const shared = owned.filter((source) => targets.includes(source));
+    const inPlace = shared.length === 1 && shared[0] === targets[0]
+      ? kernel.inPlace[owned.indexOf(targets[0])]
+      : undefined;
+    const sources = owned.map((source) => {
+      if (inPlace !== undefined || !shared.includes(source)) return source;
       // WebGPU forbids reading and writing one buffer in the same dispatch.
       const copy = this.#pool.allocate(source.byteLength);
       this.#queue.copy(source.gpu, copy.gpu, Math.ceil(source.byteLength / 4) * 4);
@@ -162,7 +176,7 @@ export class WebGpuBackend implements Backend {
     });
     const scratch = kernel.scratch.map((bytes) => this.#pool.allocate(bytes));
     const buffers = { input: sources, output: targets, scratch };
-    for (const ready of kernel.passes) {
+    for (const ready of inPlace ?? kernel.passes) {
       const bound = ready.pass.bindings.map(({ source }) => buffers[source.from][source.index]);
       this.#queue.dispatch(
         label,

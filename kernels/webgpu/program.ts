@@ -42,6 +42,11 @@ export interface KernelProgram {
   readonly passes: readonly ComputePass[];
   /** Sizes in bytes of temporary buffers that the passes share. */
   readonly scratch?: readonly number[];
+  /**
+   * Passes to run instead when input `i` is the same buffer as output 0, at index `i`; they must not bind that input.
+   * Where there are none, such an input is copied first, since WebGPU forbids reading and writing one buffer in a dispatch.
+   */
+  readonly inPlace?: readonly (readonly ComputePass[])[];
 }
 
 /** One way to compute an op. */

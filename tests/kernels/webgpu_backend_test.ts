@@ -19,6 +19,32 @@ gpuTest("createWebGpuBackend() runs an op, in place too", async () => {
   }
 });
 
+gpuTest("WebGpuBackend.dispatch() takes an output that is any of the inputs, or all of them", async () => {
+  using backend = await createWebGpuBackend();
+  const add = await backend.prepare({ op: "add", count: 5 });
+  const gated = await backend.prepare({ op: "gated_activation", count: 5, activation: "relu" });
+  const rope = await backend.prepare({ op: "rope", rows: 1, heads: 1, headSize: 4 });
+  const upload = (data: ArrayBufferView<ArrayBuffer>) => {
+    const buffer = backend.allocate(data.byteLength);
+    backend.write(buffer, data);
+    return buffer;
+  };
+  using x = upload(floats(5, (i) => i - 2));
+  using y = upload(floats(5, () => 10));
+  backend.dispatch(add, [x, y], [x]);
+  assertEquals(new Float32Array(await backend.read(x)), floats(5, (i) => i + 8));
+  backend.dispatch(add, [x, x], [x]);
+  assertEquals(new Float32Array(await backend.read(x)), floats(5, (i) => 2 * i + 16));
+  backend.dispatch(gated, [y, x], [x]);
+  assertEquals(new Float32Array(await backend.read(x)), floats(5, (i) => 20 * i + 160));
+  using turned = upload(floats(4, (i) => i + 1));
+  using cosines = upload(Float32Array.of(0, 1));
+  using sines = upload(Float32Array.of(1, 0));
+  using position = upload(Uint32Array.of(0));
+  backend.dispatch(rope, [turned, cosines, sines, position], [turned]);
+  assertEquals(new Float32Array(await backend.read(turned)), Float32Array.of(-3, 2, 1, 4));
+});
+
 gpuTest("WebGpuBackend.prepare() names op and backend of an unknown op", async () => {
   using backend = await createWebGpuBackend();
   const spec = { op: "divide", count: 3 } as unknown as KernelSpec;
