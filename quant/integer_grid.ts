@@ -2,15 +2,13 @@
 import { roundHalfEven } from "../formats/mod.ts";
 import { createPower } from "./_power.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
+import { type MappingName, mappings, type ValueRange } from "./mapping.ts";
 
 /**
- * How a range of weights becomes a scale and a zero point; Q is `2^bits - 1`, h is `2^(bits - 1)`:
- * - `sym-restricted`: `scale = absmax / (h - 1)`, codes -h to h - 1, no zero point (QUIK, SmoothQuant).
- * - `sym-full`: `scale = 2 * absmax / Q`, unsigned codes around a zero point of h (GPTQ `--sym`, MARLIN).
- * - `asym`: the range is widened to hold 0, `scale = (max - min) / Q`, `zero = round(-min / scale)` (GPTQ).
- * - `asym-raw`: the same without widening, range at least 1e-5, zero clamped to the codes (AWQ).
+ * The mappings of {@linkcode MappingName} that integer grids take: `sym-restricted` with signed codes and no zero point, the
+ * others with unsigned codes.
  */
-export type IntegerMapping = "sym-restricted" | "sym-full" | "asym" | "asym-raw";
+export type IntegerMapping = Extract<MappingName, "sym-restricted" | "sym-full" | "asym" | "asym-raw">;
 
 /** Search for the shrunk range with the least error: `sum |w' - w|^exponent` over the group. */
 export interface ClipSearch {
@@ -65,8 +63,8 @@ class AffineGrid implements FittedGrid {
   }
 }
 
-/** Smallest and largest value, as the mapping wants them. */
-function rangeOf(values: Float32Array, mapping: IntegerMapping): [min: number, max: number] {
+/** Smallest and largest value. */
+function rangeOf(values: Float32Array): ValueRange {
   let min = Infinity, max = -Infinity;
   for (let i = 0; i < values.length; i++) {
     if (values[i] < min) min = values[i];
@@ -75,33 +73,16 @@ function rangeOf(values: Float32Array, mapping: IntegerMapping): [min: number, m
   if (!Number.isFinite(min) || !Number.isFinite(max)) {
     throw new RangeError("Cannot fit an integer grid to weights that are empty, NaN or infinite");
   }
-  if (mapping === "asym-raw") return [min, max];
-  [min, max] = [Math.min(min, 0), Math.max(max, 0)];
-  if (mapping !== "asym") {
-    max = Math.max(-min, max);
-    min = -max;
-  }
-  return min === 0 && max === 0 ? [-1, 1] : [min, max];
+  return { min, max };
 }
 
-/** Scale and zero point in float32 arithmetic, as the references compute them. */
-function affineGrid(min: number, max: number, bits: number, mapping: IntegerMapping): AffineGrid {
-  const f = Math.fround, mask = 2 ** bits - 1, half = 2 ** (bits - 1);
-  switch (mapping) {
-    case "sym-restricted":
-      return new AffineGrid(positive(f(max / (half - 1))), 0, -half, half - 1, mask);
-    case "sym-full":
-      return new AffineGrid(positive(f(f(max - min) / mask)), half, 0, mask, mask);
-    case "asym": {
-      const scale = positive(f(f(max - min) / mask));
-      return new AffineGrid(scale, roundHalfEven(f(-min / scale)), 0, mask, mask);
-    }
-    case "asym-raw": {
-      const scale = f(Math.max(f(max - min), 1e-5) / mask);
-      const zero = Math.min(mask, Math.max(0, -roundHalfEven(f(min / scale))));
-      return new AffineGrid(scale, zero, 0, mask, mask);
-    }
-  }
+/** The grid that a mapping lays over a range. */
+function affineGrid(range: ValueRange, bits: number, mapping: IntegerMapping): AffineGrid {
+  const mask = 2 ** bits - 1, half = 2 ** (bits - 1);
+  const levels = mapping === "sym-restricted" ? { min: -half, max: half - 1 } : { min: 0, max: mask };
+  const scale = positive(mappings[mapping].scale(range, levels));
+  const zero = mappings[mapping].zeroPoint?.(range, scale, levels) ?? 0;
+  return new AffineGrid(scale, zero, levels.min, levels.max, mask);
 }
 
 /** A range below float32's smallest normal number would give a scale of 0. */
@@ -168,14 +149,15 @@ export function integerGrid(options: IntegerGridOptions): Grid {
     bits,
     groupBits: scaleBits + (mapping.startsWith("asym") ? bits : 0),
     fit(values, importance): FittedGrid {
-      const [min, max] = rangeOf(values, mapping);
-      let best = affineGrid(min, max, bits, mapping);
+      const range = rangeOf(values);
+      let best = affineGrid(range, bits, mapping);
       if (candidates < 2) return best;
       const weights = weighted ? importance : undefined;
       let bestError = clippedError(best, values, power, Infinity, weights);
       for (let i = 1; i < candidates; i++) {
         const shrink = Math.fround(1 - i / steps);
-        const grid = affineGrid(Math.fround(shrink * min), Math.fround(shrink * max), bits, mapping);
+        const shrunk = { min: Math.fround(shrink * range.min), max: Math.fround(shrink * range.max) };
+        const grid = affineGrid(shrunk, bits, mapping);
         const error = clippedError(grid, values, power, bestError, weights);
         if (error < bestError) [best, bestError] = [grid, error];
       }
