@@ -2,16 +2,20 @@
 import {
   baseColumns,
   calibrate,
+  composeMethod,
   createMatrix,
   dequantizeQuik,
   hessianOf,
+  integerGrid,
   type Matrix,
+  nearestRounder,
+  outlierColumns,
   perTokenActivations,
   quikWeights,
   selectOutlierColumns,
 } from "@quik/quant/quant";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { product, relativeError } from "./_fixture.ts";
+import { normalMatrix, product, relativeError } from "./_fixture.ts";
 import { readGoldenLayer } from "./_golden.ts";
 
 /** The activation form of the authors' simulation. */
@@ -75,6 +79,58 @@ Deno.test("quikWeights() computes the whole layer of the hand-made vector", () =
   assertEquals(quik.reduced, Float32Array.of(9, 1));
   assertEquals(quik.baseIndices, Uint32Array.of(0, 2, 3, 5));
   assertEquals(quik.outlierWeight.data, Float32Array.of(1, 2, 0.25, -0.5));
+});
+
+Deno.test("QUIK as a recipe gives the whole layer of the hand-made vector", async () => {
+  const weight = createMatrix(2, 6, Float32Array.of(3.5, 1, -1.5, .5, 2, 7, -1, .25, .5, 1.75, -.5, -.25));
+  const input = createMatrix(2, 6, Float32Array.of(-1, 6, .5, 2, -9, 2.75, .25, -4, 4, 1, 8, 1.5));
+  const method = composeMethod({
+    name: "quik",
+    split: outlierColumns({ count: 2 }),
+    rounder: nearestRounder({ grid: integerGrid({ bits: 4 }) }),
+    activations: perTokenActivations({ bits: 4, mapping: "asymmetric" }),
+  });
+  const layer = { name: "layer", weight, bias: Float32Array.of(0.5, -1) };
+  const quantized = await method.quantize(layer, calibrate(input));
+  assertEquals(quantized.forward(input).data, Float32Array.of(2.75, 9.0625, 16, -2.875));
+});
+
+/** Inputs of low rank with noise and a few columns thirty times as large. */
+function outlierInputs(rows: number, cols: number, options: { outliers: number; seed: number }): Matrix {
+  const rank = cols / 4, basis = normalMatrix(rank, cols, 77);
+  const factors = normalMatrix(rows, rank, options.seed), noise = normalMatrix(rows, cols, options.seed + 1);
+  const result = product(factors, transposed(basis));
+  result.data.forEach((x, i) => {
+    const column = i % cols, isOutlier = column % (cols / options.outliers) === 3;
+    result.data[i] = (x / Math.sqrt(rank) + 0.3 * noise.data[i]) * (isOutlier ? 30 : 1);
+  });
+  return result;
+}
+
+function transposed({ data, rows, cols }: Matrix): Matrix {
+  return createMatrix(
+    cols,
+    rows,
+    Float32Array.from({ length: data.length }, (_, i) => data[(i % rows) * cols + Math.floor(i / rows)]),
+  );
+}
+
+Deno.test("QUIK's outliers, clipping and GPTQ each lower the error on fresh inputs", () => {
+  const weight = createMatrix(64, 128, normalMatrix(64, 128, 3).data.map((w) => 0.05 * w));
+  const { absmax, hessian } = calibrate(outlierInputs(512, 128, { outliers: 8, seed: 10 }));
+  const fresh = outlierInputs(512, 128, { outliers: 8, seed: 20 }), output = product(fresh, weight);
+  const activations = perTokenActivations({ bits: 4, mapping: "asymmetric" }).prepare(calibrate(fresh));
+  const error = (count: number, clip: boolean, rounding: "gptq" | "nearest") => {
+    const outliers = selectOutlierColumns(absmax, { count });
+    const quik = quikWeights(weight, { absmax, hessian, outliers, clip, rounding });
+    return relativeError(output, product(activations(fresh, outliers), dequantizeQuik(quik)));
+  };
+  const full = error(8, true, "gptq");
+  assertLess(10 * full, error(0, true, "gptq"));
+  assertLess(5 * full, error(4, true, "gptq"));
+  assertLess(full, error(8, false, "gptq"));
+  assertLess(full, error(8, true, "nearest"));
+  assertAlmostEquals(error(16, true, "gptq") / full, 1, 0.1);
 });
 
 Deno.test("quikWeights() rounds the GPTQ vector code by code", () => {
