@@ -3,6 +3,8 @@
 /** Every piece starts at a multiple of this and is padded to one, so that kernels may load whole vectors. */
 const ALIGNMENT = 64;
 const PAGE = 65536;
+/** Bytes at the end of memory that are never handed out: kernels may load up to one vector past a buffer. */
+const RESERVE = 64;
 
 /** Largest WebAssembly memory with 32-bit addresses, in pages. */
 export const MAX_PAGES = 65536;
@@ -20,7 +22,7 @@ export class Heap {
 
   constructor(memory: WebAssembly.Memory, start: number) {
     this.#memory = memory;
-    this.#end = memory.buffer.byteLength;
+    this.#end = memory.buffer.byteLength - RESERVE;
     this.#free.push({ start, end: this.#end });
   }
 
@@ -63,13 +65,13 @@ export class Heap {
     const last = this.#free.at(-1);
     const tail = last?.end === this.#end ? last.end - last.start : 0;
     const pages = Math.ceil((size - tail) / PAGE);
-    const current = this.#end / PAGE;
+    const current = this.#memory.buffer.byteLength / PAGE;
     if (current + pages > MAX_PAGES) {
       throw new RangeError(`Cannot allocate ${size} bytes: WebAssembly memory ends at 4 GiB`);
     }
     // A quarter more than asked, so that many small buffers do not grow the memory one by one.
     this.#memory.grow(Math.min(pages + (current >> 2), MAX_PAGES - current));
-    const end = this.#memory.buffer.byteLength;
+    const end = this.#memory.buffer.byteLength - RESERVE;
     if (tail > 0) last!.end = end;
     else this.#free.push({ start: this.#end, end });
     this.#end = end;

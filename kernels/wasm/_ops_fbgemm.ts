@@ -18,7 +18,7 @@ export function affineLinear(
   if (!spec.bias) weights.push(0);
   const [inputScale, inputZero, outputScale, outputZero] = context.floats(qparams, 4);
   const mode = weightMode(context, 8);
-  const { panels, rowSums, width, units } = codePanels(context, rows, inner, mode);
+  const { panels, rowSums, width, units } = codePanels(context, rows, inner);
   const packing = [x, rows, inner, width, inputScale, inputZero, panels, rowSums];
   context.run("quantize_pack", { units, cost: 8 * inner * width }, packing);
   const scratch = context.exports.quik_scratch(inner, 0, mode);

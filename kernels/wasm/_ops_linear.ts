@@ -107,6 +107,11 @@ export function floatProduct(
   context.run("dense_linear", work, [panels, weight, bias, y, rows, columns, inner, type]);
 }
 
+/** Steps of a panel of `count` floats, an even number (`assembly/micro.ts`). */
+function floatSteps(count: number): number {
+  return Math.ceil(count / 8) * 2;
+}
+
 /** Packs a float matrix into row panels. Returns their address. */
 function packRows(
   context: Context,
@@ -117,7 +122,7 @@ function packRows(
   type: number,
 ): number {
   const units = Math.ceil(rows / TILE_ROWS);
-  const panels = context.temporary(units * Math.ceil(inner / 4) * ROW_STEP);
+  const panels = context.temporary(units * floatSteps(inner) * ROW_STEP);
   context.run("pack_rows", { units, cost: 3 * inner }, [source, stride, rows, inner, type, panels]);
   return panels;
 }
@@ -204,8 +209,8 @@ export function panelWidth(rows: number): number {
 }
 
 /** Takes room for row panels of signed bytes and the sum of each row. */
-export function codePanels(context: Context, rows: number, inner: number, mode: number): CodePanels {
-  const steps = mode === 0 ? Math.ceil(inner / 32) * 2 : Math.ceil(inner / 16);
+export function codePanels(context: Context, rows: number, inner: number): CodePanels {
+  const steps = Math.ceil(inner / 32) * 2;
   const width = panelWidth(rows);
   const units = Math.ceil(rows / width);
   const panels = context.temporary(units * width * steps * 16);
@@ -220,7 +225,7 @@ export function packCodes(
   mode: number,
 ): [number, number] {
   const { rows, inner, activationBits } = spec;
-  const { panels, rowSums, width, units } = codePanels(context, rows, inner, mode);
+  const { panels, rowSums, width, units } = codePanels(context, rows, inner);
   const args = [codes, rows, inner, activationBits, mode, width, panels, rowSums];
   context.run("pack_codes", { units, cost: 3 * inner }, args);
   return [panels, rowSums];
@@ -232,7 +237,7 @@ export function gram(context: Context, spec: GramSpec, inputs: Region[], outputs
   const x = inputs[0].address;
   const sums = outputs[0].address;
   const rowTiles = Math.ceil(columns / TILE_ROWS);
-  const steps = Math.ceil(rows / 4);
+  const steps = floatSteps(rows);
   const panels = context.temporary(rowTiles * steps * ROW_STEP);
   context.run("pack_transposed_rows", { units: rowTiles, cost: 12 * rows }, [x, rows, columns, panels]);
   const work = {

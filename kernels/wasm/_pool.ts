@@ -74,8 +74,8 @@ export class Pool implements Disposable {
     control.arguments = args;
     words[Word.kernel] = this.#kernels.indexOf(kernel);
     words[Word.units] = units;
-    // Four shares per thread, so that one that is interrupted does not keep the others waiting.
-    words[Word.chunk] = Math.max(1, Math.ceil(units / (threads * 4)));
+    // Many shares per thread, so that one that is interrupted does not keep the others waiting long.
+    words[Word.chunk] = Math.max(1, Math.ceil(units / (threads * 16)));
     words[Word.scratch] = call.scratch;
     words[Word.scratchStride] = call.scratchStride;
     words[Word.failed] = 0;

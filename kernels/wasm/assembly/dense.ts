@@ -1,6 +1,6 @@
 // Float products: y = x * weight^T (+ bias), the weight in any storage type, and x^T x.
 import { codebookDot, codebookRow, CodebookWeight, hasNibbleGroups } from "./codebook";
-import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32 } from "./micro";
+import { COLUMN_STEP, floatSteps, MR, NR, ROW_STEP, tileF32 } from "./micro";
 import { packRow, packTile, packTransposed, packZeros } from "./panels";
 import { BFLOAT16, CODEBOOK, FLOAT16, FLOAT32, load4, loadTail, madd, storeLanes, sumf, sums4f, typeBytes } from "./simd";
 
@@ -25,14 +25,14 @@ export function dense_linear(
   const decoded = scratch + 64;
   const packed = decoded + 4 * BLOCK_INNER;
   const rowTiles = (rows + MR - 1) / MR;
-  const panelBytes = ((inner + 3) >> 2) * ROW_STEP;
+  const panelBytes = floatSteps(inner) * ROW_STEP;
   // Few rows stay in the second-level cache whole, and each packed tile is used while it is in the first.
   const blockTiles = rowTiles * panelBytes <= SMALL_PANELS ? 1 : BLOCK_TILES;
   for (let block = begin; block < end; block += blockTiles) {
     const last = min(block + blockTiles, end);
     for (let k = 0; k < inner; k += BLOCK_INNER) {
       const count = min(BLOCK_INNER, inner - k);
-      const steps = (count + 3) >> 2;
+      const steps = floatSteps(count);
       for (let j = block; j < last; j++) {
         packWeight(packed + (j - block) * steps * COLUMN_STEP, weight, j * NR, columns, inner, k, count, type, decoded);
       }
@@ -186,7 +186,7 @@ function dotRow(x: usize, w: usize, inner: i32): f32 {
 export function pack_transposed_rows(
   begin: i32, end: i32, _scratch: usize, x: usize, rows: i32, columns: i32, panels: usize,
 ): void {
-  const tileBytes = ((rows + 3) >> 2) * ROW_STEP;
+  const tileBytes = floatSteps(rows) * ROW_STEP;
   for (let t = begin; t < end; t++) {
     packTransposed(panels + tileBytes * t, x + 4 * t * MR, 4 * columns, columns - t * MR, MR, rows);
   }
@@ -196,7 +196,7 @@ export function pack_transposed_rows(
 export function gram_upper(
   begin: i32, end: i32, scratch: usize, x: usize, panels: usize, sums: usize, rows: i32, columns: i32,
 ): void {
-  const steps = (rows + 3) >> 2;
+  const steps = floatSteps(rows);
   const packed = scratch + 64;
   for (let j = begin; j < end; j++) {
     packTransposed(packed, x + 4 * j * NR, 4 * columns, columns - j * NR, NR, rows);

@@ -12,7 +12,7 @@ export function quantize_pack(
   begin: i32, end: i32, _scratch: usize,
   x: usize, rows: i32, inner: i32, width: i32, scale: f32, zero: f32, panels: usize, rowSums: usize,
 ): void {
-  const steps = stepsOf(inner, WEIGHT8);
+  const steps = stepsOf(inner);
   for (let t = begin; t < end; t++) {
     for (let r = 0; r < width; r++) {
       const row = t * width + r;
@@ -26,7 +26,7 @@ export function quantize_pack(
 function quantizeRow(dst: usize, src: usize, inner: i32, step: i32, scale: f32, zero: f32): i32 {
   const scales = f32x4.splat(scale), zeros = f32x4.splat(zero);
   let sums = i32x4.splat(0);
-  for (let k = 0; k < inner; k += 16) {
+  for (let k = 0; k < 16 * stepsOf(inner); k += 16) {
     const bytes = i8x16.narrow_i16x8_s(
       i16x8.narrow_i32x4_s(signed4(src, k, inner, scales, zeros), signed4(src, k + 4, inner, scales, zeros)),
       i16x8.narrow_i32x4_s(signed4(src, k + 8, inner, scales, zeros), signed4(src, k + 12, inner, scales, zeros)),
@@ -68,7 +68,7 @@ export function affine_linear(
   y: usize, rows: i32, columns: i32, inner: i32, weightMode: i32,
   inputScale: f32, inputZero: i32, outputScale: f32, outputZero: f32,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const stride = strideOf(inner, weightMode);
   const packed = scratch + 128;
   const outputStride = (columns + 15) & ~15;
@@ -129,7 +129,7 @@ export function outlier_matmul(
   panels: usize, rowSums: usize, transposed: usize, weight: usize, starts: usize, indices: usize, values: usize, y: usize,
   rows: i32, columns: i32, inner: i32, padded: i32,
 ): void {
-  const steps = stepsOf(inner, WEIGHT7);
+  const steps = stepsOf(inner);
   const stride = strideOf(inner, WEIGHT7);
   const packed = scratch + 128;
   const sums = packed + steps * COLUMN_STEP;

@@ -67,7 +67,7 @@ export function group_sums(
   begin: i32, end: i32, _scratch: usize,
   panels: usize, sums: usize, rows: i32, inner: i32, groupSteps: i32, width: i32, weightMode: i32,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const groups = (steps + groupSteps - 1) / groupSteps;
   for (let t = begin; t < end; t++) {
     for (let r = 0; r < min(width, rows - t * width); r++) {
@@ -89,7 +89,7 @@ export function grouped_linear(
   panels: usize, sums: usize, scales: usize, weight: usize, weightScales: usize, bias: usize, y: usize,
   rows: i32, columns: i32, inner: i32, groupSteps: i32, weightMode: i32,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const groups = (steps + groupSteps - 1) / groupSteps;
   const stride = strideOf(inner, weightMode);
   const groupBytes = weightMode == WEIGHT4 ? groupSteps * 8 : groupSteps * 16;

@@ -2,7 +2,8 @@
 //
 // A row panel holds, per step, 16 bytes of each of 3 rows; a column panel 16 bytes of each of 4 columns. Each of the
 // 12 accumulators keeps four partial sums along the reduction, so neither operand is broadcast or transposed; they are
-// summed across once at the end. 12 accumulators and their operands are what 16 vector registers hold.
+// summed across once at the end. 12 accumulators and their operands are what 16 vector registers hold. Steps come in
+// pairs, so that the loops' own instructions do not hold the products up; panels are padded with zeros to an even number.
 import { dot, madd, sums4f, sums4i } from "./simd";
 
 /** Rows of a tile. */
@@ -13,31 +14,53 @@ export const NR: i32 = 4;
 export const ROW_STEP: i32 = 16 * MR;
 export const COLUMN_STEP: i32 = 16 * NR;
 
+/** Steps of a panel of `count` floats. */
+export function floatSteps(count: i32): i32 {
+  return ((count + 7) >> 3) << 1;
+}
+
 /** `tile[3][4] = a . w` in float32. */
 export function tileF32(a: usize, w: usize, steps: i32, tile: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
   let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c22 = f32x4.splat(0), c23 = f32x4.splat(0);
-  for (let i = 0; i < steps; i++) {
-    const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32);
-    const w0 = v128.load(w);
-    c00 = madd(a0, w0, c00);
-    c10 = madd(a1, w0, c10);
-    c20 = madd(a2, w0, c20);
-    const w1 = v128.load(w, 16);
-    c01 = madd(a0, w1, c01);
-    c11 = madd(a1, w1, c11);
-    c21 = madd(a2, w1, c21);
-    const w2 = v128.load(w, 32);
-    c02 = madd(a0, w2, c02);
-    c12 = madd(a1, w2, c12);
-    c22 = madd(a2, w2, c22);
-    const w3 = v128.load(w, 48);
-    c03 = madd(a0, w3, c03);
-    c13 = madd(a1, w3, c13);
-    c23 = madd(a2, w3, c23);
-    a += ROW_STEP;
-    w += COLUMN_STEP;
+  for (let i = 0; i < steps; i += 2) {
+    const a00 = v128.load(a), a01 = v128.load(a, 16), a02 = v128.load(a, 32);
+    const w00 = v128.load(w);
+    c00 = madd(a00, w00, c00);
+    c10 = madd(a01, w00, c10);
+    c20 = madd(a02, w00, c20);
+    const w01 = v128.load(w, 16);
+    c01 = madd(a00, w01, c01);
+    c11 = madd(a01, w01, c11);
+    c21 = madd(a02, w01, c21);
+    const w02 = v128.load(w, 32);
+    c02 = madd(a00, w02, c02);
+    c12 = madd(a01, w02, c12);
+    c22 = madd(a02, w02, c22);
+    const w03 = v128.load(w, 48);
+    c03 = madd(a00, w03, c03);
+    c13 = madd(a01, w03, c13);
+    c23 = madd(a02, w03, c23);
+    const a10 = v128.load(a, 48), a11 = v128.load(a, 64), a12 = v128.load(a, 80);
+    const w10 = v128.load(w, 64);
+    c00 = madd(a10, w10, c00);
+    c10 = madd(a11, w10, c10);
+    c20 = madd(a12, w10, c20);
+    const w11 = v128.load(w, 80);
+    c01 = madd(a10, w11, c01);
+    c11 = madd(a11, w11, c11);
+    c21 = madd(a12, w11, c21);
+    const w12 = v128.load(w, 96);
+    c02 = madd(a10, w12, c02);
+    c12 = madd(a11, w12, c12);
+    c22 = madd(a12, w12, c22);
+    const w13 = v128.load(w, 112);
+    c03 = madd(a10, w13, c03);
+    c13 = madd(a11, w13, c13);
+    c23 = madd(a12, w13, c23);
+    a += 2 * ROW_STEP;
+    w += 2 * COLUMN_STEP;
   }
   v128.store(tile, sums4f(c00, c01, c02, c03));
   v128.store(tile, sums4f(c10, c11, c12, c13), 16);
@@ -54,26 +77,43 @@ export function tileI32(a: usize, w: usize, steps: i32, passes: i32, tile: usize
   let c20 = i32x4.splat(0), c21 = i32x4.splat(0), c22 = i32x4.splat(0), c23 = i32x4.splat(0);
   const rows = a;
   while (true) {
-    for (let i = 0; i < steps; i++) {
-      const a0 = v128.load(a), a1 = v128.load(a, 16), a2 = v128.load(a, 32);
-      const w0 = v128.load(w);
-      c00 = dot(a0, w0, c00);
-      c10 = dot(a1, w0, c10);
-      c20 = dot(a2, w0, c20);
-      const w1 = v128.load(w, 16);
-      c01 = dot(a0, w1, c01);
-      c11 = dot(a1, w1, c11);
-      c21 = dot(a2, w1, c21);
-      const w2 = v128.load(w, 32);
-      c02 = dot(a0, w2, c02);
-      c12 = dot(a1, w2, c12);
-      c22 = dot(a2, w2, c22);
-      const w3 = v128.load(w, 48);
-      c03 = dot(a0, w3, c03);
-      c13 = dot(a1, w3, c13);
-      c23 = dot(a2, w3, c23);
-      a += ROW_STEP;
-      w += COLUMN_STEP;
+    for (let i = 0; i < steps; i += 2) {
+      const a00 = v128.load(a), a01 = v128.load(a, 16), a02 = v128.load(a, 32);
+      const w00 = v128.load(w);
+      c00 = dot(a00, w00, c00);
+      c10 = dot(a01, w00, c10);
+      c20 = dot(a02, w00, c20);
+      const w01 = v128.load(w, 16);
+      c01 = dot(a00, w01, c01);
+      c11 = dot(a01, w01, c11);
+      c21 = dot(a02, w01, c21);
+      const w02 = v128.load(w, 32);
+      c02 = dot(a00, w02, c02);
+      c12 = dot(a01, w02, c12);
+      c22 = dot(a02, w02, c22);
+      const w03 = v128.load(w, 48);
+      c03 = dot(a00, w03, c03);
+      c13 = dot(a01, w03, c13);
+      c23 = dot(a02, w03, c23);
+      const a10 = v128.load(a, 48), a11 = v128.load(a, 64), a12 = v128.load(a, 80);
+      const w10 = v128.load(w, 64);
+      c00 = dot(a10, w10, c00);
+      c10 = dot(a11, w10, c10);
+      c20 = dot(a12, w10, c20);
+      const w11 = v128.load(w, 80);
+      c01 = dot(a10, w11, c01);
+      c11 = dot(a11, w11, c11);
+      c21 = dot(a12, w11, c21);
+      const w12 = v128.load(w, 96);
+      c02 = dot(a10, w12, c02);
+      c12 = dot(a11, w12, c12);
+      c22 = dot(a12, w12, c22);
+      const w13 = v128.load(w, 112);
+      c03 = dot(a10, w13, c03);
+      c13 = dot(a11, w13, c13);
+      c23 = dot(a12, w13, c23);
+      a += 2 * ROW_STEP;
+      w += 2 * COLUMN_STEP;
     }
     if (--passes <= 0) break;
     a = rows;
@@ -94,26 +134,43 @@ export function tileWide(a: usize, w: usize, steps: i32, tile: usize): void {
   let c00 = f32x4.splat(0), c01 = f32x4.splat(0), c02 = f32x4.splat(0), c03 = f32x4.splat(0);
   let c10 = f32x4.splat(0), c11 = f32x4.splat(0), c12 = f32x4.splat(0), c13 = f32x4.splat(0);
   let c20 = f32x4.splat(0), c21 = f32x4.splat(0), c22 = f32x4.splat(0), c23 = f32x4.splat(0);
-  for (let i = 0; i < steps; i++) {
-    const a0 = v128.load32_splat(a), a1 = v128.load32_splat(a, 4), a2 = v128.load32_splat(a, 8);
-    const w0 = v128.load(w);
-    c00 = madd(a0, w0, c00);
-    c10 = madd(a1, w0, c10);
-    c20 = madd(a2, w0, c20);
-    const w1 = v128.load(w, 16);
-    c01 = madd(a0, w1, c01);
-    c11 = madd(a1, w1, c11);
-    c21 = madd(a2, w1, c21);
-    const w2 = v128.load(w, 32);
-    c02 = madd(a0, w2, c02);
-    c12 = madd(a1, w2, c12);
-    c22 = madd(a2, w2, c22);
-    const w3 = v128.load(w, 48);
-    c03 = madd(a0, w3, c03);
-    c13 = madd(a1, w3, c13);
-    c23 = madd(a2, w3, c23);
-    a += 4 * MR;
-    w += 64;
+  for (let i = 0; i < steps; i += 2) {
+    const a00 = v128.load32_splat(a), a01 = v128.load32_splat(a, 4), a02 = v128.load32_splat(a, 8);
+    const w00 = v128.load(w);
+    c00 = madd(a00, w00, c00);
+    c10 = madd(a01, w00, c10);
+    c20 = madd(a02, w00, c20);
+    const w01 = v128.load(w, 16);
+    c01 = madd(a00, w01, c01);
+    c11 = madd(a01, w01, c11);
+    c21 = madd(a02, w01, c21);
+    const w02 = v128.load(w, 32);
+    c02 = madd(a00, w02, c02);
+    c12 = madd(a01, w02, c12);
+    c22 = madd(a02, w02, c22);
+    const w03 = v128.load(w, 48);
+    c03 = madd(a00, w03, c03);
+    c13 = madd(a01, w03, c13);
+    c23 = madd(a02, w03, c23);
+    const a10 = v128.load32_splat(a, 12), a11 = v128.load32_splat(a, 16), a12 = v128.load32_splat(a, 20);
+    const w10 = v128.load(w, 64);
+    c00 = madd(a10, w10, c00);
+    c10 = madd(a11, w10, c10);
+    c20 = madd(a12, w10, c20);
+    const w11 = v128.load(w, 80);
+    c01 = madd(a10, w11, c01);
+    c11 = madd(a11, w11, c11);
+    c21 = madd(a12, w11, c21);
+    const w12 = v128.load(w, 96);
+    c02 = madd(a10, w12, c02);
+    c12 = madd(a11, w12, c12);
+    c22 = madd(a12, w12, c22);
+    const w13 = v128.load(w, 112);
+    c03 = madd(a10, w13, c03);
+    c13 = madd(a11, w13, c13);
+    c23 = madd(a12, w13, c23);
+    a += 8 * MR;
+    w += 128;
   }
   v128.store(tile, c00);
   v128.store(tile, c10, 16);

@@ -1,8 +1,8 @@
 // Packing float matrices into the panels that `micro.ts` reads, with conversion of the storage type on the way.
-import { MR, ROW_STEP } from "./micro";
+import { floatSteps, MR, ROW_STEP } from "./micro";
 import { BFLOAT16, FLOAT16, FLOAT32, load4, loadTail, typeBytes } from "./simd";
 
-/** Writes one row into a panel: 16 bytes every `step` bytes, zeros to the end of the last vector. */
+/** Writes one row into a panel: 16 bytes every `step` bytes, zeros to the end of the last pair of vectors. */
 export function packRow(dst: usize, src: usize, count: i32, step: i32, type: i32): void {
   if (type == FLOAT32) packRowOf(dst, src, count, step, FLOAT32);
   else if (type == FLOAT16) packRowOf(dst, src, count, step, FLOAT16);
@@ -18,12 +18,17 @@ function packRowOf(dst: usize, src: usize, count: i32, step: i32, type: i32): vo
     src += 4 * typeBytes(type);
     dst += step;
   }
-  if (count & 3) v128.store(dst, loadTail(src, count & 3, type));
+  if (count & 3) {
+    v128.store(dst, loadTail(src, count & 3, type));
+    dst += step;
+  }
+  if (((count + 3) & 4) == 0) return;
+  v128.store(dst, f32x4.splat(0));
 }
 
 /** Writes zeros in the place of a row. */
 export function packZeros(dst: usize, count: i32, step: i32): void {
-  for (let i = 0; i < count; i += 4) {
+  for (let i = 0; i < floatSteps(count); i++) {
     v128.store(dst, f32x4.splat(0));
     dst += step;
   }
@@ -81,10 +86,10 @@ export function packTile(
 export function packTransposed(
   dst: usize, src: usize, stride: usize, columns: i32, width: i32, count: i32,
 ): void {
-  for (let k = 0; k < count; k += 4) {
+  for (let k = 0; k < 4 * floatSteps(count); k += 4) {
     for (let c = 0; c < width; c++) {
       const at = src + stride * k + 4 * c;
-      v128.store(dst, c < columns ? loadColumn(at, stride, count - k) : f32x4.splat(0));
+      v128.store(dst, c < columns && k < count ? loadColumn(at, stride, count - k) : f32x4.splat(0));
       dst += 16;
     }
   }
@@ -101,7 +106,7 @@ function loadColumn(src: usize, stride: usize, count: i32): v128 {
 export function pack_rows(
   begin: i32, end: i32, _scratch: usize, src: usize, stride: usize, rows: i32, inner: i32, type: i32, panels: usize,
 ): void {
-  const tileBytes = ((inner + 3) >> 2) * ROW_STEP;
+  const tileBytes = floatSteps(inner) * ROW_STEP;
   for (let t = begin; t < end; t++) {
     packTile(panels + tileBytes * t, src + stride * (t * MR), stride, rows - t * MR, MR, inner, type);
   }

@@ -4,7 +4,7 @@
 // unsigned operand; the sum of the activation codes of a row, times that offset, is subtracted again.
 // With 4-bit weights a step of 32 codes is two vectors, the even codes and the odd ones, in weights and activations alike.
 import { BYTES_OF_64, constant, FLIP_BYTES, FLIP_NIBBLES, LOW_NIBBLES, ONE_BIT, SEVEN_BITS } from "./constants";
-import { COLUMN_STEP, MR, NR, ROW_STEP, tileF32, tileI32 } from "./micro";
+import { COLUMN_STEP, floatSteps, MR, NR, ROW_STEP, tileF32, tileI32 } from "./micro";
 import { packTile } from "./panels";
 import { dot, FLOAT16, FLOAT32, loadTail, storeLanes, sums4i } from "./simd";
 
@@ -14,9 +14,9 @@ export const WEIGHT8: i32 = 1;
 const WEIGHT8_SPLIT: i32 = 2;
 export const WEIGHT7: i32 = 3;
 
-/** Vectors of 16 codes in a padded row. */
-export function stepsOf(inner: i32, weightMode: i32): i32 {
-  return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 1 : (inner + 15) >> 4;
+/** Vectors of 16 codes in a padded row: an even number. */
+export function stepsOf(inner: i32): i32 {
+  return ((inner + 31) >> 5) << 1;
 }
 
 /** Packs tiles `begin..end` of `width` rows of activation codes as signed bytes, and writes the sum of each row. */
@@ -24,7 +24,7 @@ export function pack_codes(
   begin: i32, end: i32, _scratch: usize,
   codes: usize, rows: i32, inner: i32, bits: i32, weightMode: i32, width: i32, panels: usize, rowSums: usize,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const stride = ((inner * bits + 127) >> 7) << 4;
   for (let t = begin; t < end; t++) {
     for (let r = 0; r < width; r++) {
@@ -64,7 +64,7 @@ function packCodeRow(dst: usize, src: usize, bytes: usize, steps: i32, step: i32
       first = even;
     }
     v128.store(dst, first);
-    if (i + 1 < steps) v128.store(dst + step, second);
+    v128.store(dst + step, second);
     dst += 2 * step;
   }
   return i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
@@ -154,7 +154,7 @@ export function strideOf(inner: i32, weightMode: i32): usize {
 
 /** Bytes of scratch of `integer_matmul` and `quik_linear`: two result tiles and one packed column tile. */
 export function quik_scratch(inner: i32, outliers: i32, weightMode: i32): i32 {
-  return 128 + stepsOf(inner, weightMode) * COLUMN_STEP * passesOf(weightMode) + ((outliers + 3) >> 2) * COLUMN_STEP;
+  return 128 + stepsOf(inner) * COLUMN_STEP * passesOf(weightMode) + floatSteps(outliers) * COLUMN_STEP;
 }
 
 /**
@@ -236,7 +236,7 @@ export function integer_matmul(
   begin: i32, end: i32, scratch: usize,
   panels: usize, rowSums: usize, weight: usize, y: usize, rows: i32, columns: i32, inner: i32, weightMode: i32,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const stride = strideOf(inner, weightMode);
   const offset = offsetOf(weightMode);
   for (let j = begin; j < end; j++) {
@@ -263,10 +263,10 @@ export function quik_linear(
   outlierWeight: usize, bias: usize, y: usize,
   rows: i32, columns: i32, inner: i32, outliers: i32, half: i32, weightMode: i32,
 ): void {
-  const steps = stepsOf(inner, weightMode);
+  const steps = stepsOf(inner);
   const stride = strideOf(inner, weightMode);
   const outlierStride = ((outliers + 7) >> 3) << 4;
-  const outlierSteps = (outliers + 3) >> 2;
+  const outlierSteps = floatSteps(outliers);
   const offset = offsetOf(weightMode);
   const packed = scratch + 128;
   const outlierPacked = packed + steps * COLUMN_STEP * passesOf(weightMode);
