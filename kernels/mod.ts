@@ -39,6 +39,8 @@ export {
 } from "./webgpu/program.ts";
 export { variantsFor } from "./webgpu/registry.ts";
 export { type SplitWeight, splitWeightOutliers } from "./weight_outliers.ts";
+export { type AutotunerOptions, createAutotuner, tuningKey, type TuningTable } from "./webgpu/autotuner.ts";
+export { GpuTimer, type Launch, type TimedStep, type TimeOptions, type Timing } from "./webgpu/timer.ts";
 export { createWasmBackend, type WasmBackendOptions } from "./wasm/backend.ts";
 export { createReferenceBackend } from "./reference/backend.ts";
 export { BACKEND_CHOICES, type BackendChoice, chooseBackend, type ChosenBackend } from "./choose_backend.ts";

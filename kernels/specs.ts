@@ -31,6 +31,8 @@ export interface DenseLinearSpec {
   readonly weightType: FloatType;
   /** Whether a bias is added. */
   readonly bias: boolean;
+  /** Lets a backend round x to float16 (saturating) before the product, as matrix units want it. Default false. */
+  readonly allowFloat16?: boolean;
 }
 
 /**
@@ -290,6 +292,9 @@ export interface CodebookLinearSpec {
   readonly zeroPoint: boolean;
   /** Whether a bias is added. */
   readonly bias: boolean;
+  /** States that the levels are evenly spaced, as integer formats are: `table[code] = table[0] + code * (table[1] -
+   * table[0])`. Lets a backend compute instead of looking up. Default false. */
+  readonly evenLevels?: boolean;
 }
 
 /** Everything a backend can be asked to compute. */

@@ -32,27 +32,41 @@ fn spread_low(words: vec2<u32>) -> vec4<u32> {
  * than keeping the order and equal in both.
  */
 export function codesOperand({ buffer, rows }: OperandSource, bits: CodeBits, otherBits: CodeBits): Operand {
+  const { functions, expand } = codesExpansion(bits, otherBits);
   const declarations = `
 fn fetch_${buffer}(row: u32, unit: u32) -> vec4<u32> {
   let stride = uniforms.${buffer}_stride;
   let value = ${buffer}[min(row, ${rows} - 1u) * stride + min(unit, stride - 1u)];
   return select(vec4<u32>(0u), value, unit < stride);
 }`;
-  const fetch = (row: string, unit: string): string => `fetch_${buffer}(${row}, ${unit})`;
+  return {
+    declarations: functions + declarations,
+    type: "vec4<u32>",
+    fetch: (row, unit) => `fetch_${buffer}(${row}, ${unit})`,
+    expand,
+  };
+}
+
+/** How a unit of sixteen bytes of packed codes becomes vectors of sixteen int8. */
+export interface CodesExpansion {
+  /** WGSL functions that `expand` calls. */
+  readonly functions: string;
+  /** WGSL expressions of the vectors. */
+  readonly expand: readonly ((value: string) => string)[];
+}
+
+/** The expansion that `codesOperand` describes. */
+export function codesExpansion(bits: CodeBits, otherBits: CodeBits): CodesExpansion {
   const high = "vec4<u32>(0xf0f0f0f0u)";
-  if (bits === 8) return { declarations, type: "vec4<u32>", fetch, expand: [(value) => value] };
+  if (bits === 8) return { functions: "", expand: [(value) => value] };
   if (otherBits === 4) {
     return {
-      declarations,
-      type: "vec4<u32>",
-      fetch,
+      functions: "",
       expand: [(value) => `(${value} << vec4<u32>(4u)) & ${high}`, (value) => `${value} & ${high}`],
     };
   }
   return {
-    declarations: SPREAD + declarations,
-    type: "vec4<u32>",
-    fetch,
+    functions: SPREAD,
     expand: [(value) => `spread_low(${value}.xy)`, (value) => `spread_low(${value}.zw)`],
   };
 }

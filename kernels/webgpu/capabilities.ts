@@ -1,5 +1,7 @@
 // What a device can do, as plain data: everything a shader generator may ask before it chooses how to compute.
 
+import { adapterInfoOf } from "./device.ts";
+
 /** One shape of matrix product that the subgroup-matrix units of a device offer. */
 export interface SubgroupMatrixConfiguration {
   /** Type of the operands, in the spelling of WGSL: `f32`, `f16`, `u8` or `i8`. */
@@ -77,7 +79,7 @@ interface AdapterInfo {
  * @returns Its capabilities.
  */
 export async function readCapabilities(device: GPUDevice): Promise<WebGpuCapabilities> {
-  const info: AdapterInfo = device.adapterInfo ?? {};
+  const info: AdapterInfo = adapterInfoOf(device) ?? {};
   const { limits } = device;
   const matrices = hasFeature(device, "chromium-experimental-subgroup-matrix")
     ? [...info.subgroupMatrixConfigs ?? []].map(({ componentType, resultComponentType, M, N, K }) => ({

@@ -19,6 +19,14 @@ const WANTED_LIMITS = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
+/** What the adapters of our devices said of themselves, which with Dawn is more than their devices say. */
+const ADAPTER_INFO = new WeakMap<GPUDevice, GPUAdapterInfo>();
+
+/** What is known of the adapter of a device. */
+export function adapterInfoOf(device: GPUDevice): GPUAdapterInfo | undefined {
+  return ADAPTER_INFO.get(device) ?? device.adapterInfo;
+}
+
 /**
  * Asks an adapter for a device with the adapter's own limits and every optional feature that kernels can use.
  *
@@ -28,8 +36,14 @@ const WANTED_LIMITS = [
 export async function requestFullDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
   const listed = WANTED_FEATURES.filter((name) => adapter.features.has(name as GPUFeatureName));
-  const request = (features: readonly string[]): Promise<GPUDevice> =>
-    adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
+  const request = async (features: readonly string[]): Promise<GPUDevice> => {
+    const device = await adapter.requestDevice({
+      requiredFeatures: features as GPUFeatureName[],
+      requiredLimits,
+    });
+    ADAPTER_INFO.set(device, adapter.info);
+    return device;
+  };
   if (listed.includes("subgroups")) return await request(listed);
   // Deno's implementation grants subgroups without listing them, so asking is the only way to know.
   try {

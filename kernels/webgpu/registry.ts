@@ -4,8 +4,11 @@ import type { KernelSpec, OpName } from "../specs.ts";
 import { argmaxVariants } from "./argmax.ts";
 import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
+import { codebookLinearDecodeVariants } from "./codebook_linear_decode.ts";
 import { codebookLinearVariants } from "./codebook_linear.ts";
 import { columnAbsmaxVariants } from "./column_absmax.ts";
+import { denseLinearMatrixVariants } from "./dense_linear_matrix.ts";
+import { denseLinearDecodeVariants } from "./dense_linear_decode.ts";
 import { denseLinearVariants } from "./dense_linear.ts";
 import { dequantizeGroupsVariants } from "./dequantize_groups.ts";
 import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
@@ -13,13 +16,17 @@ import { gptqSweepVariants } from "./gptq_sweep.ts";
 import { gramVariants } from "./gram.ts";
 import { groupedLinearVariants } from "./grouped_linear.ts";
 import { hadamardVariants } from "./hadamard.ts";
+import { integerMatmulMatrixVariants } from "./integer_matmul_matrix.ts";
 import { integerMatmulVariants } from "./integer_matmul.ts";
 import { inverseFactorVariants } from "./inverse_factor.ts";
 import { lowRankAddVariants } from "./low_rank_add.ts";
 import { layerNormVariants, rmsNormVariants } from "./norms.ts";
 import type { KernelVariant } from "./program.ts";
+import { quantizeActivationsStagedVariants } from "./quantize_activations_staged.ts";
 import { quantizeActivationsVariants } from "./quantize_activations.ts";
 import { quantizeGroupsVariants } from "./quantize_groups.ts";
+import { quikLinearMatrixVariants } from "./quik_linear_matrix.ts";
+import { quikLinearDecodeVariants } from "./quik_linear_decode.ts";
 import { quikLinearVariants } from "./quik_linear.ts";
 import { ropeVariants } from "./rope.ts";
 import { gatherRowsVariants, scatterRowsVariants } from "./rows.ts";
@@ -30,10 +37,10 @@ import { tokenNllVariants } from "./token_nll.ts";
 type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<KernelSpec, { op: Op }>>[] };
 
 const VARIANTS: VariantTable = {
-  dense_linear: denseLinearVariants,
-  quantize_activations: quantizeActivationsVariants,
-  integer_matmul: integerMatmulVariants,
-  quik_linear: quikLinearVariants,
+  dense_linear: [...denseLinearDecodeVariants, ...denseLinearMatrixVariants, ...denseLinearVariants],
+  quantize_activations: [...quantizeActivationsStagedVariants, ...quantizeActivationsVariants],
+  integer_matmul: [...integerMatmulMatrixVariants, ...integerMatmulVariants],
+  quik_linear: [...quikLinearDecodeVariants, ...quikLinearMatrixVariants, ...quikLinearVariants],
   gather_rows: gatherRowsVariants,
   scatter_rows: scatterRowsVariants,
   rms_norm: rmsNormVariants,
@@ -47,7 +54,6 @@ const VARIANTS: VariantTable = {
   argmax: argmaxVariants,
   gram: gramVariants,
   column_absmax: columnAbsmaxVariants,
-  codebook_linear: codebookLinearVariants,
   hadamard: hadamardVariants,
   quantize_groups: quantizeGroupsVariants,
   dequantize_groups: dequantizeGroupsVariants,
@@ -57,6 +63,7 @@ const VARIANTS: VariantTable = {
   low_rank_add: lowRankAddVariants,
   inverse_factor: inverseFactorVariants,
   gptq_sweep: gptqSweepVariants,
+  codebook_linear: [...codebookLinearDecodeVariants, ...codebookLinearVariants],
 };
 
 /**

@@ -37,10 +37,12 @@ export function conformanceCases(seed = 1): Case[] {
   const random = createRandom(seed);
   return [
     ...denseCases(random),
+    ...float16Cases(random),
     ...quantizeCases(random),
     ...integerCases(random),
     ...quikCases(random),
     ...codebookCases(random),
+    ...evenLevelCases(random),
     ...rowCases(random),
     ...attentionCases(random),
     ...elementwiseCases(random),
@@ -66,6 +68,57 @@ function denseCases(random: Random): Case[] {
       return { spec, inputs, comparisons: ["float"], magnitude: inner };
     })
   );
+}
+
+/** Values of x that float16 holds, so that rounding them changes nothing; shapes below, at and above a matrix tile. */
+function float16Cases(random: Random): Case[] {
+  const shapes = [[33, 70, 64], [64, 64, 72], [150, 140, 136], [40, 33, 8]];
+  return shapes.map(([rows, columns, inner], i): Case => {
+    const bias = i % 2 === 0;
+    const spec: DenseLinearSpec = {
+      op: "dense_linear",
+      rows,
+      columns,
+      inner,
+      weightType: "float16",
+      bias,
+      allowFloat16: true,
+    };
+    const x = Float32Array.from({ length: rows * inner }, () => random.integer(4097) / 1024 - 2);
+    const inputs = [x, storedNormals(random, columns * inner, "float16")];
+    if (bias) inputs.push(normals(random, columns));
+    return { spec, inputs, comparisons: ["float"], magnitude: inner };
+  });
+}
+
+/** Tables of evenly spaced levels, which backends may compute instead of looking up. */
+function evenLevelCases(random: Random): Case[] {
+  const shapes = [[1, 33, 64, 32], [2, 70, 96, 32], [1, 40, 70, 70], [4, 9, 1000, 128], [1, 300, 256, 64]];
+  return shapes.map(([rows, columns, inner, groupSize], i): Case => {
+    const groups = columns * Math.ceil(inner / groupSize);
+    const zeroPoint = i % 2 === 1;
+    const spec: CodebookLinearSpec = {
+      op: "codebook_linear",
+      rows,
+      columns,
+      inner,
+      bits: 4,
+      groupSize,
+      scaleType: i % 2 === 0 ? "float32" : "float16",
+      zeroPoint,
+      bias: i === 0,
+      evenLevels: true,
+    };
+    const inputs: ArrayBufferView<ArrayBuffer>[] = [
+      normals(random, rows * inner),
+      codeRows(random, columns, inner, 4),
+      Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2),
+      storedNormals(random, groups, i % 2 === 0 ? "float32" : "float16"),
+    ];
+    if (zeroPoint) inputs.push(normals(random, groups));
+    if (i === 0) inputs.push(normals(random, columns));
+    return { spec, inputs, comparisons: ["float"], magnitude: inner };
+  });
 }
 
 function quantizeCases(random: Random): Case[] {
@@ -99,7 +152,11 @@ function quantizeCase(random: Random, spec: QuantizeActivationsSpec, x: Float32A
   return { spec, inputs: [x, base, outlier], comparisons: ["codes", "float", "exact"] };
 }
 
-const CODE_SHAPES = [[1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70, 62], [33, 129, 258], [
+const CODE_SHAPES = [[150, 140, 290], [1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70, 62], [
+  33,
+  129,
+  258,
+], [
   4,
   66,
   1000,

@@ -1,0 +1,117 @@
+// What the GPU benchmark measures, and what it must reach: plain data.
+import type { KernelSpec } from "../kernels/mod.ts";
+
+/** Several ops that run one after the other, the later reading what the earlier wrote. */
+export interface Measurement {
+  /** Table it belongs to. */
+  readonly table: "prefill" | "decode";
+  /** What it is, such as `QUIK W4A4 layer`. */
+  readonly name: string;
+  /** Tokens, output features, input features. */
+  readonly shape: readonly [rows: number, columns: number, inner: number];
+  /** Ops in order. Outputs of the first are the first inputs of the second. */
+  readonly specs: readonly KernelSpec[];
+  /** The ceiling it is held against. */
+  readonly ceiling: string;
+}
+
+/** Shapes as [tokens, output features, input features]. */
+export const PREFILL_SHAPES = [[2048, 4096, 4096], [2048, 11008, 4096], [2048, 8192, 8192]] as const;
+/** Shapes as [output features, input features]. */
+export const DECODE_SHAPES = [[4096, 4096], [11008, 4096], [8192, 8192], [28672, 8192]] as const;
+/** Outlier columns of a QUIK layer. */
+export const OUTLIERS = 256;
+
+type Shape = readonly [number, number, number];
+
+/** The two ops of a QUIK layer. */
+export function quikLayer([rows, columns, inner]: Shape, bits: 4 | 8, outliers = OUTLIERS): KernelSpec[] {
+  return [
+    { op: "quantize_activations", rows, columns: inner, outliers, bits },
+    {
+      op: "quik_linear",
+      rows,
+      columns,
+      inner: inner - outliers,
+      outliers,
+      activationBits: bits,
+      weightBits: bits,
+      bias: false,
+    },
+  ];
+}
+
+function dense(
+  [rows, columns, inner]: Shape,
+  weightType: "float16" | "float32",
+  allowFloat16: boolean,
+): KernelSpec {
+  return { op: "dense_linear", rows, columns, inner, weightType, bias: false, allowFloat16 };
+}
+
+function weightOnly([rows, columns, inner]: Shape): KernelSpec {
+  return {
+    op: "codebook_linear",
+    rows,
+    columns,
+    inner,
+    bits: 4,
+    groupSize: 128,
+    scaleType: "float16",
+    zeroPoint: false,
+    bias: false,
+    evenLevels: true,
+  };
+}
+
+function integer([rows, columns, inner]: Shape, activationBits: 4 | 8, weightBits: 4 | 8): KernelSpec {
+  return { op: "integer_matmul", rows, columns, inner, activationBits, weightBits };
+}
+
+/**
+ * Everything that is measured.
+ *
+ * @param matrixUnits Whether the device has them: then they are the ceilings.
+ * @param small Small shapes only, for a device that is slow.
+ */
+export function measurements(matrixUnits: boolean, small: boolean): Measurement[] {
+  const prefill: readonly Shape[] = small ? [[64, 256, 256]] : PREFILL_SHAPES;
+  const decode: readonly Shape[] = small
+    ? [[1, 256, 256]]
+    : DECODE_SHAPES.map(([columns, inner]) => [1, columns, inner]);
+  const integerCeiling = matrixUnits ? "i8 matrix units" : "dot4I8Packed";
+  const outliers = small ? 16 : OUTLIERS;
+  const row = (
+    table: Measurement["table"],
+    name: string,
+    shape: Shape,
+    specs: readonly KernelSpec[],
+    ceiling: string,
+  ): Measurement => ({ table, name, shape, specs, ceiling });
+  return [
+    ...(small ? [] : [
+      row(
+        "prefill",
+        "dense f32",
+        [4096, 4096, 4096],
+        [dense([4096, 4096, 4096], "float32", false)],
+        "f32 multiply-add",
+      ),
+    ]),
+    ...prefill.flatMap((shape) => [
+      row("prefill", "integer W4A4", shape, [integer(shape, 4, 4)], integerCeiling),
+      row("prefill", "integer W4A8", shape, [integer(shape, 8, 4)], integerCeiling),
+      row("prefill", "integer W8A8", shape, [integer(shape, 8, 8)], integerCeiling),
+      matrixUnits
+        ? row("prefill", "dense f16", shape, [dense(shape, "float16", true)], "f16 matrix units")
+        : row("prefill", "dense f32", shape, [dense(shape, "float32", false)], "f32 multiply-add"),
+      row("prefill", "QUIK W4A4 layer", shape, quikLayer(shape, 4, outliers), integerCeiling),
+    ]),
+    ...decode.flatMap((shape) => [
+      row("decode", "dense f16", shape, [dense(shape, "float16", false)], "reading memory"),
+      row("decode", "W4A16", shape, [weightOnly(shape)], "reading memory"),
+      row("decode", "QUIK W4A4 layer", shape, quikLayer(shape, 4, outliers), "reading memory"),
+      row("decode", "W4A4 product alone", shape, quikLayer(shape, 4, outliers).slice(1), "reading memory"),
+    ]),
+  ];
+}

@@ -1,0 +1,99 @@
+// What happens to the sums of a product on subgroup matrices: through workgroup memory, where every invocation holds
+// neighbors of known place, or straight to the result.
+import { accumulators, type MatrixShape, sumRowVectors } from "./_matrix_tile.ts";
+
+/** What is done with sums on their way out, four neighboring columns at a time. */
+export interface MatrixEpilogue {
+  /** Statements that may read `column`, the first of the four, once per invocation. */
+  readonly perColumns?: string;
+  /** Statements per row; `row` is known. */
+  readonly perRow?: string;
+  /** WGSL expression of the four results from `sums_here`, the four sums. */
+  readonly result: string;
+}
+
+/**
+ * Passes the sums of a subgroup through workgroup memory, sixteen rows at a time, so that every invocation holds four
+ * neighboring sums of known place.
+ *
+ * @param shape The tile.
+ * @param prefix Accumulators to read, of type `from`.
+ * @param epilogue What is computed.
+ * @param use Statements given `results`, a vector of four, at `row` and `column`; `place` is its place in `tile`.
+ * @param after Statements after each sixteen rows `i`.
+ */
+export function drainSums(
+  shape: MatrixShape,
+  prefix: string,
+  epilogue: MatrixEpilogue & { readonly from: "i32" | "f32" },
+  use: (results: string, place: string) => string,
+  after: (i: number) => string = () => "",
+): string {
+  const across = 4 * shape.matrices[1];
+  const rowStride = sumRowVectors(shape);
+  const rowsPerPass = 32 / across;
+  return `
+  {
+    let column = column0 + subgroup_column + 4u * (lane % ${across}u);
+    ${epilogue.perColumns ?? ""}
+${
+    accumulators(shape, prefix).map((names, i) => `
+    ${
+      names.map((name, j) =>
+        `subgroupMatrixStore<row_major>(&tile, sums + ${4 * j}u, ${name}, ${rowStride}u);`
+      ).join(
+        "\n    ",
+      )
+    }
+    workgroupBarrier();
+    for (var t = 0u; t < ${16 / rowsPerPass}u; t++) {
+      let line = t * ${rowsPerPass}u + lane / ${across}u;
+      let row = row0 + subgroup_row + ${16 * i}u + line;
+      let place = sums + line * ${rowStride}u + lane % ${across}u;
+      let sums_here = bitcast<vec4<${epilogue.from}>>(tile[place]);
+      ${epilogue.perRow ?? ""}
+      let results = ${epilogue.result};
+      ${use("results", "place")}
+    }
+    workgroupBarrier();
+    ${after(i)}`).join("")
+  }
+  }`;
+}
+
+/** Loads sums that `drainSums` left in workgroup memory as float accumulators of matrix row `i`. */
+export function reloadSums(shape: MatrixShape, prefix: string, i: number): string {
+  return accumulators(shape, prefix)[i].map((name, j) =>
+    `${name} = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&tile, sums + ${4 * j}u, ${
+      sumRowVectors(shape)
+    }u);`
+  ).join("\n    ") + "\n    workgroupBarrier();";
+}
+
+/** Stores float accumulators straight into `y`, an `array<vec4<f32>>` whose columns are whole tiles. */
+export function storeSums(shape: MatrixShape, prefix: string): string {
+  return accumulators(shape, prefix).flatMap((names, i) =>
+    names.map((name, j) =>
+      `  subgroupMatrixStore<row_major>(&y, ((row0 + subgroup_row + ${
+        16 * i
+      }u) * uniforms.columns + column0 + subgroup_column + ${16 * j}u) / 4u, ${name}, uniforms.columns / 4u);`
+    )
+  ).join("\n");
+}
+
+/** Writes four results to `y` where they lie inside the matrix; `y` holds vectors if the column count allows it. */
+export function storeResults(columns: number, results: string): string {
+  if (columns % 4 === 0) {
+    return `if (row < uniforms.rows && column < uniforms.columns) { y[(row * uniforms.columns + column) / 4u] = ${results}; }`;
+  }
+  return `if (row < uniforms.rows) {
+        for (var c = 0u; c < 4u && column + c < uniforms.columns; c++) {
+          y[row * uniforms.columns + column + c] = ${results}[c];
+        }
+      }`;
+}
+
+/** Type of `y` for `storeResults`. */
+export function resultType(columns: number, scalar: "i32" | "f32"): string {
+  return columns % 4 === 0 ? `array<vec4<${scalar}>>` : `array<${scalar}>`;
+}

@@ -1,0 +1,78 @@
+// Dense products for a few tokens with float16 or float32 weights: as fast as the weight can be read.
+import type { DenseLinearSpec } from "../specs.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  type DecodePhase,
+  decodeShader,
+  type DecodeShape,
+  decodeWorkgroups,
+} from "./_decode.ts";
+import { definePass, input, type KernelVariant, output } from "./program.ts";
+
+const perUnit = ({ weightType }: DenseLinearSpec): number => weightType === "float16" ? 8 : 4;
+
+function phaseOf(spec: DenseLinearSpec): DecodePhase {
+  const units = spec.inner / perUnit(spec);
+  const vectors = perUnit(spec) / 4;
+  const halves = (fetched: string, from: string): string =>
+    `vec4<f32>(unpack2x16float(${fetched}.${from[0]}), unpack2x16float(${fetched}.${from[1]}))`;
+  const floats = (r: number, fetched: string): string =>
+    spec.weightType === "float16"
+      ? `let w_${r}_0 = ${halves(fetched, "xy")}; let w_${r}_1 = ${halves(fetched, "zw")};`
+      : `let w_${r}_0 = bitcast<vec4<f32>>(${fetched});`;
+  const each = (f: (v: number) => string): string =>
+    Array.from({ length: vectors }, (_, v) => f(v)).join(" ");
+  return {
+    right: "right",
+    stride: "uniforms.right_stride",
+    units,
+    sum: "acc",
+    type: "f32",
+    loadRow: (m, unit) =>
+      each((v) => `let x_${v} = left[${m * units * vectors}u + ${unit} * ${vectors}u + ${v}u];`),
+    expand: (r, fetched) => floats(r, fetched),
+    multiply: (r, _m, sum) =>
+      each((v) =>
+        `${sum} = fma(w_${r}_${v}.x, x_${v}.x, fma(w_${r}_${v}.y, x_${v}.y, fma(w_${r}_${v}.z, x_${v}.z, fma(w_${r}_${v}.w, x_${v}.w, ${sum}))));`
+      ),
+  };
+}
+
+/** The variant of one division of the columns. */
+export function denseLinearDecode(name: string, shape: DecodeShape): KernelVariant<DenseLinearSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) =>
+      spec.rows <= DECODE_ROWS && spec.rows * shape.columns <= 32 && spec.weightType !== "bfloat16" &&
+      spec.inner > 0 && spec.inner % perUnit(spec) === 0 && decodeFits(capabilities),
+    generate: (spec, capabilities) => ({
+      passes: [definePass({
+        enables: decodeEnables(capabilities),
+        bindings: [
+          input(0, "left", "array<vec4<f32>>"),
+          input(1, "right", "array<vec4<u32>>"),
+          ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
+          output(0, "y", "array<f32>"),
+        ],
+        uniforms: { columns: spec.columns, right_stride: spec.inner / perUnit(spec) },
+        workgroups: decodeWorkgroups(shape, spec.columns),
+        body: decodeShader(shape, spec.rows, [phaseOf(spec)], {
+          result: (sum) =>
+            `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+        }),
+      })],
+    }),
+  };
+}
+
+/** Variants of `dense_linear` for a few tokens. */
+export const denseLinearDecodeVariants: readonly KernelVariant<DenseLinearSpec>[] = [
+  // Few columns leave processors idle unless each subgroup takes but one.
+  {
+    ...denseLinearDecode("decode_1", { columns: 1, unroll: 2, subgroups: 4 }),
+    suits: ({ rows, columns }) => columns <= 6144 || rows > 8,
+  },
+  denseLinearDecode("decode_2", { columns: 2, unroll: 1, subgroups: 4 }),
+];

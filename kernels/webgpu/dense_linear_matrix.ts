@@ -1,0 +1,115 @@
+// Dense products with float16 weights on subgroup matrices, for specs that allow x to be rounded to float16: a first pass
+// rounds x (saturating, so that nothing becomes infinite), the second multiplies and accumulates in float32.
+import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
+import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { drainSums, resultType, storeResults, storeSums } from "./_matrix_epilogue.ts";
+import {
+  declareSums,
+  matrixEnables,
+  matrixFits,
+  matrixOperand,
+  matrixPhase,
+  matrixPrologue,
+  type MatrixShape,
+  matrixTile,
+  tiling,
+} from "./_matrix_tile.ts";
+import {
+  type ComputePass,
+  definePass,
+  input,
+  type KernelVariant,
+  LINEAR_WORKGROUP,
+  linearWorkgroups,
+  output,
+  scratch,
+} from "./program.ts";
+
+const THREADS = 256;
+
+function roundingPass({ rows, inner }: DenseLinearSpec): ComputePass {
+  const units = rows * inner / 8;
+  const half = (name: string): string =>
+    `pack2x16float(clamp(${name}.xy, LOW, HIGH)), pack2x16float(clamp(${name}.zw, LOW, HIGH))`;
+  return definePass({
+    bindings: [input(0, "x", "array<vec4<f32>>"), scratch(0, "halves", "array<vec4<u32>>", "write")],
+    uniforms: { units },
+    workgroups: linearWorkgroups(Math.ceil(units / THREADS)),
+    body: `
+const LOW = vec2<f32>(-65504.0);
+const HIGH = vec2<f32>(65504.0);
+@compute @workgroup_size(${THREADS})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let unit = ${LINEAR_WORKGROUP} * ${THREADS}u + local;
+  if (unit >= uniforms.units) { return; }
+  let a = x[unit * 2u];
+  let b = x[unit * 2u + 1u];
+  halves[unit] = vec4<u32>(${half("a")}, ${half("b")});
+}`,
+  });
+}
+
+function productPass(spec: DenseLinearSpec, shape: MatrixShape): ComputePass {
+  const tile = matrixTile(shape);
+  const { rows, columns, inner, bias } = spec;
+  const tiles = tiling(shape, rows, columns);
+  const units = inner / 8;
+  const expand = [(value: string): string => value];
+  const phase = {
+    component: "f16" as const,
+    left: matrixOperand("left", units, tiles.leftRows, shape, expand),
+    right: matrixOperand("right", units, tiles.rightRows, shape, expand),
+    steps: Math.ceil(units * 16 / shape.stepBytes),
+  };
+  const whole = tiles.leftRows === undefined && tiles.rightRows === undefined && !bias;
+  const epilogue = {
+    from: "f32" as const,
+    perColumns: bias ? "let bias_here = bias[min(column, uniforms.columns - 1u) / 4u];" : "",
+    result: bias ? "sums_here + bias_here" : "sums_here",
+  };
+  return definePass({
+    enables: matrixEnables(["f16"]),
+    bindings: [
+      scratch(0, "left", "array<vec4<u32>>", "read"),
+      input(1, "right", "array<vec4<u32>>"),
+      ...(bias ? [input(2, "bias", "array<vec4<f32>>")] : []),
+      output(0, "y", resultType(columns, "f32")),
+    ],
+    uniforms: { rows, columns },
+    workgroups: linearWorkgroups(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
+    body: `
+${matrixPrologue(shape, tiles)}
+${declareSums(shape, "sum", "f32")}
+${matrixPhase(shape, phase, "sum")}
+${
+      whole
+        ? storeSums(shape, "sum")
+        : drainSums(shape, "sum", epilogue, (results) => storeResults(columns, results))
+    }
+}`,
+  });
+}
+
+/** The variant of one tile shape. */
+export function denseLinearMatrix(name: string, shape: MatrixShape): KernelVariant<DenseLinearSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) =>
+      spec.weightType === "float16" && spec.allowFloat16 === true && spec.inner % 8 === 0 && spec.inner > 0 &&
+      matrixFits(shape, ["f16"], capabilities),
+    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
+    generate: (spec) => ({
+      passes: [roundingPass(spec), productPass(spec, shape)],
+      scratch: [spec.rows * float16RowBytes(spec.inner)],
+    }),
+  };
+}
+
+/** Variants of `dense_linear` on subgroup matrices. */
+export const denseLinearMatrixVariants: readonly KernelVariant<DenseLinearSpec>[] = MATRIX_SHAPES.map((
+  [name, shape],
+) => denseLinearMatrix(name, shape));

@@ -1,0 +1,58 @@
+// The exact integer product on subgroup matrices.
+import type { IntegerMatmulSpec } from "../specs.ts";
+import { exactSum } from "./_integer_phase.ts";
+import { integerMatrixPhase } from "./_matrix_integer.ts";
+import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import {
+  declareSums,
+  matrixEnables,
+  matrixFits,
+  matrixPhase,
+  matrixPrologue,
+  type MatrixShape,
+  matrixTile,
+  tiling,
+} from "./_matrix_tile.ts";
+import { definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
+
+function body(spec: IntegerMatmulSpec, shape: MatrixShape): string {
+  const { declarations, phase } = integerMatrixPhase(spec, shape);
+  const result = exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
+  return `${declarations}
+${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
+${declareSums(shape, "acc", "i32")}
+${matrixPhase(shape, phase, "acc")}
+${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spec.columns, results))}
+}`;
+}
+
+/** The variant of one tile shape. */
+export function integerMatmulMatrix(name: string, shape: MatrixShape): KernelVariant<IntegerMatmulSpec> {
+  const tile = matrixTile(shape);
+  return {
+    name,
+    supports: (_spec, capabilities) => matrixFits(shape, ["i8"], capabilities),
+    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
+    generate: (spec) => ({
+      passes: [definePass({
+        enables: matrixEnables(["i8"]),
+        bindings: [
+          input(0, "left", "array<vec4<u32>>"),
+          input(1, "right", "array<vec4<u32>>"),
+          output(0, "y", resultType(spec.columns, "i32")),
+        ],
+        uniforms: { rows: spec.rows, columns: spec.columns },
+        workgroups: linearWorkgroups(
+          Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
+        ),
+        body: body(spec, shape),
+      })],
+    }),
+  };
+}
+
+/** Variants of `integer_matmul` on subgroup matrices. */
+export const integerMatmulMatrixVariants: readonly KernelVariant<IntegerMatmulSpec>[] = MATRIX_SHAPES.map((
+  [name, shape],
+) => integerMatmulMatrix(name, shape));

@@ -1,0 +1,133 @@
+// QUIK's product for a few tokens: int4 or int8 codes by `dot4I8Packed`, then the float16 outliers, one dispatch.
+import { float16RowBytes, packedRowBytes, type QuikLinearSpec } from "../specs.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  type DecodePhase,
+  decodeShader,
+  type DecodeShape,
+  decodeWorkgroups,
+  range,
+} from "./_decode.ts";
+import { exactSum } from "./_integer_phase.ts";
+import { codesExpansion } from "./_operands.ts";
+import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+
+function bindingsOf({ outliers, bias }: QuikLinearSpec): Binding[] {
+  return [
+    input(0, "left", "array<vec4<u32>>"),
+    input(1, "qparams", "array<vec2<f32>>"),
+    input(3, "right", "array<vec4<u32>>"),
+    input(4, "weight_scale", "array<f32>"),
+    input(5, "reduced", "array<f32>"),
+    ...(outliers > 0
+      ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
+      : []),
+    ...(bias ? [input(7, "bias", "array<f32>")] : []),
+    output(0, "y", "array<f32>"),
+  ];
+}
+
+function codesPhase(spec: QuikLinearSpec): DecodePhase {
+  const { activationBits, weightBits, inner } = spec;
+  const left = codesExpansion(activationBits, weightBits).expand;
+  const right = codesExpansion(weightBits, activationBits).expand;
+  const leftUnits = right.length / left.length;
+  const stride = packedRowBytes(inner, activationBits) / 16;
+  const vectors = range(right.length);
+  // A ragged last unit of the weight may have no second unit of activations beside it; its codes are zero.
+  const leftUnit = (u: number, unit: string): string =>
+    leftUnits === 1 ? unit : `min(${unit} * ${leftUnits}u + ${u}u, ${stride - 1}u)`;
+  return {
+    right: "right",
+    stride: "uniforms.right_stride",
+    units: packedRowBytes(inner, weightBits) / 16,
+    sum: "acc",
+    type: "i32",
+    loadRow: (m, unit) =>
+      range(leftUnits).map((u) => {
+        const fetched = `let left_${u} = left[${m * stride}u + ${leftUnit(u, unit)}];`;
+        const expanded = left.map((expand, e) => `let x_${u * left.length + e} = ${expand(`left_${u}`)};`);
+        return [fetched, ...expanded].join(" ");
+      }).join(" "),
+    expand: (r, fetched) => right.map((expand, e) => `let w_${r}_${e} = ${expand(fetched)};`).join(" "),
+    multiply: (r, _m, sum) =>
+      vectors.flatMap((v) =>
+        ["x", "y", "z", "w"].map((lane) => `${sum} += dot4I8Packed(w_${r}_${v}.${lane}, x_${v}.${lane});`)
+      ).join(" "),
+  };
+}
+
+/** A product of float16 rows `right` with float16 rows `left` of `stride` units. */
+function outlierPhase(spec: QuikLinearSpec): DecodePhase {
+  const stride = float16RowBytes(spec.outliers) / 16;
+  const pairs = ["x", "y", "z", "w"];
+  return {
+    right: "outlier_right",
+    stride: "uniforms.outlier_stride",
+    units: stride,
+    sum: "outlier",
+    type: "f32",
+    loadRow: (m, unit) =>
+      `let half = outlier_left[${m * stride}u + ${unit}]; ${
+        pairs.map((lane) => `let h_${lane} = unpack2x16float(half.${lane});`).join(" ")
+      }`,
+    expand: (r, fetched) =>
+      pairs.map((lane) => `let o_${r}_${lane} = unpack2x16float(${fetched}.${lane});`).join(" "),
+    multiply: (r, _m, sum) => pairs.map((lane) => `${sum} += dot(o_${r}_${lane}, h_${lane});`).join(" "),
+  };
+}
+
+function result(spec: QuikLinearSpec, sum: (phase: number) => string): string {
+  const terms = [
+    `f32(${exactSum(spec, sum(0))}) * token.x * weight_scale[column]`,
+    "shift * reduced[column]",
+    ...(spec.outliers > 0 ? [sum(1)] : []),
+    ...(spec.bias ? ["bias[column]"] : []),
+  ];
+  return `let token = qparams[row];
+      let shift = token.y + ${2 ** (spec.activationBits - 1)}.0 * token.x;
+      y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
+}
+
+/** The variant of one division of the columns. */
+export function quikLinearDecode(name: string, shape: DecodeShape): KernelVariant<QuikLinearSpec> {
+  return {
+    name,
+    supports: ({ rows, inner, activationBits, weightBits }, capabilities) =>
+      rows <= DECODE_ROWS && rows * shape.columns <= 32 && inner > 0 && activationBits >= weightBits &&
+      decodeFits(capabilities),
+    generate: (spec, capabilities) => ({
+      passes: [definePass({
+        enables: decodeEnables(capabilities),
+        bindings: bindingsOf(spec),
+        uniforms: {
+          columns: spec.columns,
+          right_stride: packedRowBytes(spec.inner, spec.weightBits) / 16,
+          ...(spec.outliers > 0 ? { outlier_stride: float16RowBytes(spec.outliers) / 16 } : {}),
+        },
+        workgroups: decodeWorkgroups(shape, spec.columns),
+        body: decodeShader(
+          shape,
+          spec.rows,
+          [codesPhase(spec), ...(spec.outliers > 0 ? [outlierPhase(spec)] : [])],
+          {
+            declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
+            result: (sum) => result(spec, sum),
+          },
+        ),
+      })],
+    }),
+  };
+}
+
+/** Variants of `quik_linear` for a few tokens. */
+export const quikLinearDecodeVariants: readonly KernelVariant<QuikLinearSpec>[] = [
+  // Few columns leave processors idle unless each subgroup takes but one.
+  {
+    ...quikLinearDecode("decode_1", { columns: 1, unroll: 2, subgroups: 8 }),
+    suits: ({ rows, columns }) => columns <= 6144 || rows > 8,
+  },
+  quikLinearDecode("decode_2", { columns: 2, unroll: 2, subgroups: 4 }),
+];

@@ -1,0 +1,126 @@
+// QUIK's product on subgroup matrices, in one dispatch: the exact integer product; its sums scaled and corrected to
+// float32 in workgroup memory; then the float16 outlier columns added into the same registers, on matrices again.
+import { float16RowBytes, type QuikLinearSpec } from "../specs.ts";
+import { integerMatrixPhase } from "./_matrix_integer.ts";
+import { exactSum } from "./_integer_phase.ts";
+import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { drainSums, reloadSums, resultType, storeResults, storeSums } from "./_matrix_epilogue.ts";
+import {
+  declareSums,
+  matrixEnables,
+  matrixFits,
+  matrixOperand,
+  type MatrixPhase,
+  matrixPhase,
+  matrixPrologue,
+  type MatrixShape,
+  matrixTile,
+  tiling,
+} from "./_matrix_tile.ts";
+import { type Binding, definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
+
+function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
+  return outliers > 0 ? ["i8", "f16"] : ["i8"];
+}
+
+function bindingsOf({ outliers, bias, columns }: QuikLinearSpec): Binding[] {
+  return [
+    input(0, "left", "array<vec4<u32>>"),
+    input(1, "qparams", "array<vec2<f32>>"),
+    input(3, "right", "array<vec4<u32>>"),
+    input(4, "weight_scale", "array<vec4<f32>>"),
+    input(5, "reduced", "array<vec4<f32>>"),
+    ...(outliers > 0
+      ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
+      : []),
+    ...(bias ? [input(7, "bias", "array<vec4<f32>>")] : []),
+    output(0, "y", resultType(columns, "f32")),
+  ];
+}
+
+function outlierPhase(spec: QuikLinearSpec, shape: MatrixShape): MatrixPhase {
+  const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
+  const units = float16RowBytes(spec.outliers) / 16;
+  const expand = [(value: string): string => value];
+  return {
+    component: "f16",
+    left: matrixOperand("outlier_left", units, leftRows, shape, expand),
+    right: matrixOperand("outlier_right", units, rightRows, shape, expand),
+    steps: Math.ceil(units * 16 / shape.stepBytes),
+  };
+}
+
+function body(spec: QuikLinearSpec, shape: MatrixShape): string {
+  const { declarations, phase } = integerMatrixPhase(spec, shape);
+  const perColumns = `
+    let parameter = min(column, uniforms.columns - 1u) / 4u;
+    let scale_here = weight_scale[parameter];
+    let reduced_here = reduced[parameter];
+    ${spec.bias ? "let bias_here = bias[parameter];" : ""}`;
+  const perRow = `
+      let token = qparams[min(row, uniforms.rows - 1u)];
+      let shift = token.y + ${2 ** (spec.activationBits - 1)}.0 * token.x;`;
+  const result = [
+    `vec4<f32>(${exactVector(spec)}) * (token.x * scale_here)`,
+    "shift * reduced_here",
+    ...(spec.bias ? ["bias_here"] : []),
+  ].join(" + ");
+  const epilogue = { from: "i32" as const, perColumns, perRow, result };
+  const product = `${declarations}
+${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
+${declareSums(shape, "acc", "i32")}
+${matrixPhase(shape, phase, "acc")}`;
+  if (spec.outliers === 0) {
+    return `${product}
+${drainSums(shape, "acc", epilogue, (results) => storeResults(spec.columns, results))}
+}`;
+  }
+  const keep = (results: string, place: string): string => `tile[${place}] = bitcast<vec4<u32>>(${results});`;
+  return `${product}
+${declareSums(shape, "sum", "f32")}
+${drainSums(shape, "acc", epilogue, keep, (i) => reloadSums(shape, "sum", i))}
+${matrixPhase(shape, outlierPhase(spec, shape), "sum")}
+${storeFloats(spec, shape)}
+}`;
+}
+
+function exactVector(spec: QuikLinearSpec): string {
+  return exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
+}
+
+function storeFloats(spec: QuikLinearSpec, shape: MatrixShape): string {
+  const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
+  if (leftRows === undefined && rightRows === undefined) return storeSums(shape, "sum");
+  return drainSums(
+    shape,
+    "sum",
+    { from: "f32", result: "sums_here" },
+    (results) => storeResults(spec.columns, results),
+  );
+}
+
+/** The variant of one tile shape. */
+export function quikLinearMatrix(name: string, shape: MatrixShape): KernelVariant<QuikLinearSpec> {
+  const tile = matrixTile(shape);
+  return {
+    name,
+    supports: (spec, capabilities) => matrixFits(shape, componentsOf(spec), capabilities),
+    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
+    generate: (spec) => ({
+      passes: [definePass({
+        enables: matrixEnables(componentsOf(spec)),
+        bindings: bindingsOf(spec),
+        uniforms: { rows: spec.rows, columns: spec.columns },
+        workgroups: linearWorkgroups(
+          Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
+        ),
+        body: body(spec, shape),
+      })],
+    }),
+  };
+}
+
+/** Variants of `quik_linear` on subgroup matrices. */
+export const quikLinearMatrixVariants: readonly KernelVariant<QuikLinearSpec>[] = MATRIX_SHAPES.map((
+  [name, shape],
+) => quikLinearMatrix(name, shape));
