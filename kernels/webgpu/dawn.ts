@@ -1,5 +1,9 @@
-// A WebGPU device of Dawn, the implementation inside Chrome, as the optional npm package `webgpu` brings it to Deno and
-// Node. It is the way to the matrix units, which Deno's own WebGPU does not reach.
+/**
+ * A WebGPU device of Dawn, the implementation inside Chrome, as the optional npm package `webgpu` brings it to Deno and
+ * Node. It is the way to the matrix units, which Deno's own WebGPU does not reach.
+ *
+ * @module
+ */
 import { requestFullDevice } from "./device.ts";
 
 /** Options for `createDawnDevice`. */

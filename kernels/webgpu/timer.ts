@@ -46,8 +46,9 @@ export interface Launch {
 }
 
 const LOWEST_CLOCK = 0.85;
-const ATTEMPTS = 8;
+const ATTEMPTS = 5;
 const MOST_ROUNDS = 31;
+const MOST_REFERENCE_WORKGROUPS = 2048;
 
 /** Times kernels of one backend; its device must have the feature `timestamp-query`. */
 export class GpuTimer implements Disposable {
@@ -55,7 +56,8 @@ export class GpuTimer implements Disposable {
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #staging: GPUBuffer;
-  readonly #reference: Launch;
+  #reference: Launch;
+  #calibrated = false;
   #fastestReference = Infinity;
 
   /** Prepares queries and the reference kernel. */
@@ -72,11 +74,12 @@ export class GpuTimer implements Disposable {
       size: count * 8,
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
     });
-    this.#reference = referenceLaunch(device, backend.capabilities.software ? 1 : 1056);
+    this.#reference = referenceLaunch(device);
   }
 
   /** Runs the reference kernel until the clock no longer rises. */
   async warmUp(seconds = 2.5): Promise<void> {
+    await this.#calibrate();
     const begin = performance.now();
     do await this.#measure([[this.#reference]], 40, 1); while (performance.now() - begin < seconds * 1e3);
   }
@@ -104,6 +107,7 @@ export class GpuTimer implements Disposable {
   async timeLaunches(rotation: readonly (readonly Launch[])[], options: TimeOptions = {}): Promise<Timing> {
     const { seconds = 0.004, rounds = 7 } = options;
     await this.#backend.sync();
+    await this.#calibrate();
     const probe = await this.#measure(rotation, 4, 3);
     const runs = Math.min(500, Math.max(4, Math.ceil(seconds / Math.max(1e-6, probe.times[1] / 4))));
     for (let attempt = 1;; attempt++) {
@@ -115,6 +119,18 @@ export class GpuTimer implements Disposable {
       const sorted = times.map((time) => time / runs).sort((a, b) => a - b);
       return { median: sorted[sorted.length >> 1], min: sorted[0], max: sorted[sorted.length - 1], clock };
     }
+  }
+
+  /** Sizes the reference kernel: a tenth of a millisecond, as far as that goes. */
+  async #calibrate(): Promise<void> {
+    if (this.#calibrated) return;
+    this.#calibrated = true;
+    for (let workgroups = 1; workgroups <= MOST_REFERENCE_WORKGROUPS; workgroups *= 2) {
+      this.#reference = { ...this.#reference, workgroups: [workgroups, 1, 1] };
+      const { times } = await this.#measure([[this.#reference]], 1, 1);
+      if (times[0] > 1e-4) break;
+    }
+    this.#fastestReference = Infinity;
   }
 
   #launches({ kernel, inputs, outputs }: TimedStep, keep: DeviceBuffer[]): Launch[] {
@@ -187,7 +203,7 @@ export class GpuTimer implements Disposable {
 }
 
 /** Chains of fused multiply-adds, nothing else. */
-function referenceLaunch(device: GPUDevice, workgroups: number): Launch {
+function referenceLaunch(device: GPUDevice): Launch {
   const code = `
 @group(0) @binding(0) var<storage, read_write> sink: array<f32>;
 @compute @workgroup_size(256)
@@ -205,7 +221,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer } }],
   });
-  return { pipeline, bindGroup, workgroups: [workgroups, 1, 1] };
+  return { pipeline, bindGroup, workgroups: [1, 1, 1] };
 }
 
 function gpuBuffer(buffer: DeviceBuffer): GPUBuffer {
