@@ -2,22 +2,18 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { requireEmptyDirectory } from "../io/mod.ts";
-import type { Backend, BackendChoice } from "../kernels/mod.ts";
+import type { BackendChoice } from "../kernels/mod.ts";
 import {
   amplifyCheckpoint,
   calibrationWindows,
-  compareMethods,
-  type CompareOptions,
   type ComparisonRow,
   loadModel,
   loadTokenizer,
-  type MeasuredMethod,
-  type Model,
-  type ModelMethod,
-  type ObservedLayer,
   observeLayers,
   perplexity,
 } from "../models/mod.ts";
+import { compareInWorkers } from "./compare_workers.ts";
+import type { BenchSetup } from "./compare_worker.ts";
 import { comparisonTable, describeRow } from "./comparison_table.ts";
 import { chooseMethods } from "./method_choice.ts";
 import {
@@ -30,7 +26,7 @@ import {
   takeBackend,
 } from "./options.ts";
 import { startProgress } from "./progress.ts";
-import type { Comparison, ComparisonSettings } from "./report/comparison.ts";
+import type { Comparison } from "./report/comparison.ts";
 
 interface CompareCommandOptions {
   methods: string;
@@ -41,6 +37,7 @@ interface CompareCommandOptions {
   calibration?: string;
   calibrationWindows: number;
   amplify: boolean;
+  jobs?: number;
   out?: string;
   backend: BackendChoice;
   json: boolean;
@@ -71,18 +68,21 @@ export function compareCommand(): Command {
       "first give the model outlier channels, 30 times larger, by an exact rescaling",
       false,
     )
+    .option("--jobs <count>", "methods to measure at the same time (default: one per core)", positiveInteger)
     .option("--out <dir>", "directory for the table and report.html: new or empty")
     .addOption(backendOption())
     .addOption(jsonOption())
     .action(run);
 }
 
+/** Bytes that the threads' copies of calibrated layers may take together. */
+const MEMORY = 4e9;
+
 async function run(directory: string, options: CompareCommandOptions): Promise<void> {
   const { out, json } = options;
-  const methods = await chooseMethods(options.methods, options.methodFile);
+  const names = (await chooseMethods(options.methods, options.methodFile)).map(({ name }) => name);
   if (out) await requireEmptyDirectory(out);
-  using backend = await takeBackend(options.backend, { quiet: json });
-  const comparison = await compare(directory, { ...options, chosen: methods, computing: backend });
+  const comparison = await compare(directory, { ...options, names });
   if (json) console.log(JSON.stringify(comparison.rows));
   else console.log(comparisonTable(comparison.rows));
   if (out) {
@@ -92,13 +92,11 @@ async function run(directory: string, options: CompareCommandOptions): Promise<v
   }
 }
 
-type Run = CompareCommandOptions & {
-  readonly chosen: readonly ModelMethod[];
-  readonly computing: Backend;
-};
-
-async function compare(directory: string, options: Run): Promise<Comparison> {
-  const { window, computing: backend } = options;
+async function compare(
+  directory: string,
+  options: CompareCommandOptions & { readonly names: readonly string[] },
+): Promise<Comparison> {
+  const { window, amplify, names, methods, methodFile } = options;
   const tokenizer = await loadTokenizer(directory);
   const ids = tokenizer.encode(await readTextFile(options.text));
   const path = options.calibration ?? join(directory, "calibration.txt");
@@ -106,59 +104,82 @@ async function compare(directory: string, options: Run): Promise<Comparison> {
     window,
     windows: options.calibrationWindows,
   });
-  const files = options.amplify ? await amplifyCheckpoint(directory) : directory;
-  using model = await loadModel(files, { backend });
   const signal = interruptSignal();
   const started = performance.now();
-  const layers = await observe(model, calibration, signal);
-  const { chosen, windows } = options;
-  const rows = await measure(model, { chosen, layers, calibration, ids, window, windows, signal });
-  const settings: ComparisonSettings = {
-    model: directory,
-    amplified: options.amplify,
-    window,
-    windows: Math.min(windows, Math.floor(ids.length / window)),
-    calibrationWindows: calibration.length,
-    backend: backend.name,
-    seconds: (performance.now() - started) / 1000,
+  const { layers, backend, floatPerplexity } = await observe(directory, {
+    ...options,
+    calibration,
+    ids,
+    signal,
+  });
+  const jobs = options.jobs ?? defaultJobs(layers, names.length);
+  const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / jobs));
+  const windows = Math.min(options.windows, Math.floor(ids.length / window));
+  const bench: BenchSetup = {
+    ...{ directory, amplify, backend, threads, layers, calibration, ids, window, windows },
+    methods: [methods, methodFile],
   };
-  const floatPerplexity =
-    rows.find((row): row is MeasuredMethod => row.method === "float" && !("error" in row))?.perplexity ??
-      (await perplexity(model, ids, { window, windows })).perplexity;
+  const rows = await measure(bench, names, { jobs, signal });
+  const seconds = (performance.now() - started) / 1000;
   return {
-    settings,
+    settings: {
+      ...{ model: directory, amplified: amplify, window, windows, backend, jobs, seconds },
+      calibrationWindows: calibration.length,
+    },
     floatPerplexity,
     rows,
     layers: layers.map(({ layer, calibration }) => ({ ...layer, calibration })),
   };
 }
 
-async function observe(
-  model: Model,
-  windows: readonly Uint32Array<ArrayBuffer>[],
-  signal: AbortSignal,
-): Promise<ObservedLayer[]> {
-  using progress = startProgress("Calibrating");
-  return await observeLayers(model, windows, {
-    signal,
-    onProgress: (done, total) => progress.update(done, total),
+type Observed = Pick<BenchSetup, "layers" | "backend"> & Pick<Comparison, "floatPerplexity">;
+
+type Observing = Omit<CompareCommandOptions, "calibration"> & Pick<BenchSetup, "calibration" | "ids"> & {
+  readonly signal: AbortSignal;
+};
+
+/** Calibrates and evaluates the float model. */
+async function observe(directory: string, options: Observing): Promise<Observed> {
+  const { calibration, ids, window, windows, signal } = options;
+  using backend = await takeBackend(options.backend, { quiet: options.json });
+  using model = await loadModel(options.amplify ? await amplifyCheckpoint(directory) : directory, {
+    backend,
   });
+  using progress = startProgress("Calibrating");
+  const onProgress = (done: number, total: number): void => progress.update(done, total);
+  const layers = await observeLayers(model, calibration, { signal, onProgress });
+  return {
+    floatPerplexity: (await perplexity(model, ids, { window, windows, signal })).perplexity,
+    layers: layers.map(({ layer, calibration }) => ({ layer, calibration })),
+    backend: backend.name as BackendChoice,
+  };
 }
 
-type Measuring = Omit<CompareOptions, "onProgress" | "onRow"> & { readonly chosen: readonly ModelMethod[] };
+/** One per core, as far as memory goes. */
+function defaultJobs(layers: Observed["layers"], methods: number): number {
+  const bytes = layers.reduce((sum, { layer, calibration: { hessian, inputs } }) => {
+    return sum + layer.weight.data.byteLength + hessian.data.byteLength + inputs.data.byteLength;
+  }, 0);
+  return Math.max(1, Math.min(navigator.hardwareConcurrency, methods, Math.floor(MEMORY / bytes)));
+}
 
 /** A bar on a terminal; elsewhere a line per method, so that a log shows how far it is. */
-async function measure(model: Model, options: Measuring): Promise<ComparisonRow[]> {
+async function measure(
+  bench: BenchSetup,
+  names: readonly string[],
+  options: { readonly jobs: number; readonly signal: AbortSignal },
+): Promise<ComparisonRow[]> {
   using progress = startProgress("Methods");
-  let secondsLeft = 0;
-  return await compareMethods(model, options.chosen, {
+  let left = 0;
+  return await compareInWorkers(bench, {
     ...options,
-    onProgress: ({ method, done, total, ...state }) => {
-      secondsLeft = state.secondsLeft;
+    names,
+    onProgress: ({ method, done, total, secondsLeft }) => {
+      left = secondsLeft;
       progress.update(Math.round(done * 100) / 100, total, method);
     },
     onRow: (row) => {
-      if (!progress.visible) say(`${describeRow(row)}; about ${Math.ceil(secondsLeft)} s left`);
+      if (!progress.visible) say(`${describeRow(row)}; about ${Math.ceil(left)} s left`);
     },
   });
 }

@@ -44,13 +44,12 @@ export {
   withQuantizedCache,
 } from "./model_method.ts";
 export { type ObservedLayer, observeLayers } from "./observe_layers.ts";
+export { compareMethods, type CompareOptions, type ComparisonProgress } from "./compare.ts";
 export {
-  compareMethods,
-  type CompareOptions,
-  type ComparisonProgress,
   type ComparisonRow,
   type FailedMethod,
   type LayerError,
   type MeasuredMethod,
-} from "./compare.ts";
+} from "./comparison_row.ts";
+export { type MeasureOptions, MethodBench, type MethodBenchOptions } from "./method_bench.ts";
 export { amplifyCheckpoint, type AmplifyCheckpointOptions } from "./amplify_checkpoint.ts";

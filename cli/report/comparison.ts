@@ -16,6 +16,8 @@ export interface ComparisonSettings {
   readonly calibrationWindows: number;
   /** Name of the backend. */
   readonly backend: string;
+  /** Methods measured at the same time. */
+  readonly jobs: number;
   /** Seconds in all, calibration included. */
   readonly seconds: number;
 }
