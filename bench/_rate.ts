@@ -1,4 +1,4 @@
-// Benches that are also programs: under `deno bench` the work is timed by Deno, under `deno run` its rate is printed.
+// Benches that print values a second, under `deno bench` and as programs.
 
 /** Takes the name of a piece of work, how many elements it covers, and the work. */
 export type Reporter = (name: string, count: number, work: () => unknown) => void;
@@ -6,16 +6,15 @@ export type Reporter = (name: string, count: number, work: () => unknown) => voi
 const RUNS = 60;
 
 /**
- * Registers work with `Deno.bench`, or prints its best rate of several runs.
+ * Prints the best rate of several runs of each piece of work; under `deno bench` also registers it, and prints to standard
+ * error, so that `--json` stays clean.
  *
  * @param isProgram `import.meta.main` of the bench: true under `deno run`, false under `deno bench`.
  */
 export function createReporter(isProgram: boolean): Reporter {
+  const print = isProgram ? console.log : console.error;
   return (name, count, work) => {
-    if (!isProgram) {
-      Deno.bench(name, () => void work());
-      return;
-    }
+    if (!isProgram) Deno.bench(name, () => void work());
     work();
     let best = Infinity;
     for (let run = 0; run < RUNS; run++) {
@@ -23,6 +22,6 @@ export function createReporter(isProgram: boolean): Reporter {
       work();
       best = Math.min(best, performance.now() - start);
     }
-    console.log(`${name.padEnd(44)} ${(count / best / 1000).toFixed(0).padStart(6)} M/s`);
+    print(`${name.padEnd(44)} ${(count / best / 1000).toFixed(0).padStart(6)} M/s`);
   };
 }

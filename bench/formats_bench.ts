@@ -1,5 +1,5 @@
-// Bulk encoding and decoding of every format of 4 to 16 bits: values a second on one core. `deno run` prints rates,
-// `deno bench` times.
+// Bulk encoding and decoding of every format of 4 to 16 bits: values a second on one core, printed by `deno run` and
+// `deno bench` alike.
 import {
   bfloat16,
   bnbFloat4,

@@ -1,4 +1,4 @@
-// Packing and unpacking in every order: codes a second on one core. `deno run` prints rates, `deno bench` times.
+// Packing and unpacking in every order: codes a second on one core, printed by `deno run` and `deno bench` alike.
 import { pack, type PackingOrder, unpack } from "@quik/quant/formats";
 import { createReporter } from "./_rate.ts";
 

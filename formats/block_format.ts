@@ -1,7 +1,10 @@
 // Block formats: fixed runs of values stored with their scale in a fixed number of bytes.
 import { checkBytes, countBlocks } from "./_blocks.ts";
 
-/** A format that stores blocks of values as bytes, scales included. */
+/**
+ * A format that stores blocks of values as bytes, scales included. Values are expected to be finite: the MX formats state
+ * what becomes of others, the GGUF formats, like llama.cpp, do not.
+ */
 export interface BlockFormat {
   /** The field's spelling, such as `q4_0` or `mxfp4`. */
   readonly name: string;

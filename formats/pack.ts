@@ -56,15 +56,16 @@ export interface PackOptions {
   readonly rowBytes?: number;
 }
 
-/** The codes that {@linkcode pack} takes. */
-export type PackableCodes = Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>;
+/** Codes as bytes: unsigned, or signed in two's complement. */
+type CodeBytes = Uint8Array<ArrayBufferLike> | Int8Array<ArrayBufferLike>;
 
 const weightOrders: Readonly<Record<"awq" | "marlin", WeightOrder>> = { awq: awqOrder, marlin: marlinOrder };
 
 /**
- * Packs codes into bytes. Signed codes (an `Int8Array`) are stored in two's complement.
+ * Packs codes into bytes. Signed codes (an `Int8Array`, or numbers some of which are negative) are stored in two's
+ * complement. Bytes are read as they lie; any other array is copied first.
  *
- * @param codes The codes: unsigned and below `2^bits`, or an `Int8Array` of signed codes of that many bits.
+ * @param codes The codes: unsigned and below `2^bits`, or signed integers of that many bits.
  * @param bits Bits per code, 1 to 8.
  * @param options Order and shape.
  * @returns The packed bytes; a view of them as words needs no copy.
@@ -81,11 +82,16 @@ const weightOrders: Readonly<Record<"awq" | "marlin", WeightOrder>> = { awq: awq
  * assertEquals(unpack(packed, 4, 8), Uint8Array.of(8, 8, 10, 12, 13, 0, 4, 7));
  * ```
  */
-export function pack(codes: PackableCodes, bits: number, options: PackOptions = {}): Uint8Array<ArrayBuffer> {
+export function pack(
+  codes: ArrayLike<number>,
+  bits: number,
+  options: PackOptions = {},
+): Uint8Array<ArrayBuffer> {
   checkBits("pack", bits);
-  checkCodes(codes, bits);
+  const source = toBytes(codes, bits);
+  checkCodes(source, bits);
   // Every order keeps the low bits of a byte, which are the two's complement of a signed code.
-  const bytes = new Uint8Array(codes.buffer as ArrayBuffer, codes.byteOffset, codes.length);
+  const bytes = new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.length);
   const { order = "row-major" } = options;
   if (order === "awq" || order === "marlin") {
     const shape = weightShape("pack", codes.length, bits, options);
@@ -144,7 +150,23 @@ function checkBits(verb: string, bits: number): void {
   }
 }
 
-function checkCodes(codes: PackableCodes, bits: number): void {
+/** Codes as bytes: themselves if they are, else a copy. */
+function toBytes(codes: ArrayLike<number>, bits: number): CodeBytes {
+  if (codes instanceof Uint8Array || codes instanceof Int8Array) return codes;
+  let lowest = 0;
+  for (let i = 0; i < codes.length; i++) lowest = Math.min(lowest, codes[i]);
+  const bytes = lowest < 0 ? Int8Array.from(codes) : Uint8Array.from(codes);
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] !== codes[i]) {
+      throw new RangeError(
+        `Cannot pack ${codes[i]} in ${bits} bits: codes are integers of 0 to 255, or all of -128 to 127`,
+      );
+    }
+  }
+  return bytes;
+}
+
+function checkCodes(codes: CodeBytes, bits: number): void {
   const isSigned = codes instanceof Int8Array;
   const magnitudeBits = isSigned ? bits - 1 : bits;
   if (unionOf(codes, isSigned) >>> magnitudeBits !== 0) {
@@ -158,7 +180,7 @@ function checkCodes(codes: PackableCodes, bits: number): void {
 }
 
 /** All bits that are set in any code; of a negative code those of its complement, `-1 - code`. */
-function unionOf(codes: PackableCodes, isSigned: boolean): number {
+function unionOf(codes: CodeBytes, isSigned: boolean): number {
   const head = Math.min((4 - codes.byteOffset % 4) % 4, codes.length);
   const words = new Uint32Array(
     codes.buffer,

@@ -43,6 +43,15 @@ Deno.test("pack() takes signed codes, signExtend() gives them back", () => {
   assertEquals(pack(Int8Array.of(-8, 7), 4), Uint8Array.of(0x78));
 });
 
+Deno.test("pack() takes codes in any array", () => {
+  assertEquals(pack([-8, 7], 4), Uint8Array.of(0x78));
+  assertEquals(pack(Uint16Array.of(8, 7), 4), Uint8Array.of(0x78));
+  assertThrows(() => pack([-1, 200], 8), RangeError, "Cannot pack 200 in 8 bits");
+  assertThrows(() => pack([0.5, 1], 4), RangeError, "Cannot pack 0.5");
+  assertThrows(() => pack(Uint16Array.of(300, 0), 4), RangeError, "Cannot pack 300");
+  assertThrows(() => pack([16, 0], 4), RangeError, "outside 0 to 15");
+});
+
 Deno.test("pack() and unpack() throw on what does not fit", () => {
   assertThrows(
     () => pack(new Uint8Array(7), 4),
