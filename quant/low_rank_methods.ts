@@ -106,6 +106,7 @@ export function blockMethod(options: BlockMethodOptions): LinearMethod {
   return {
     name: options.name,
     weightBits: (options.format ?? nf4).bits,
+    activationBits: 16,
     quantize({ weight, bias }): Promise<QuantizedLinear> {
       const quantized = quantizeBlocks(weight, options);
       return Promise.resolve(linearFromTerms({
@@ -142,6 +143,7 @@ export function loftqMethod(options: LoftqMethodOptions): LinearMethod {
   return {
     name,
     weightBits: format.bits,
+    activationBits: 16,
     quantize({ weight, bias }): Promise<QuantizedLinear> {
       const quantize = (w: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(w, { format }));
       const { weight: quantized, branch } = loftq(weight, { quantize, rank: rank(weight), iterations });

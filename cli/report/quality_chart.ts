@@ -49,7 +49,7 @@ export function qualityChart(
       title: "Weights only",
       xTitle: "bits per weight, everything stored counted",
       color: COLORS.weights,
-      width: 500,
+      width: 445,
       rows: quantized.filter((row) => row.activationBits === 16),
       x: bits,
     },
@@ -65,19 +65,19 @@ export function qualityChart(
       title: "Cache only",
       xTitle: "bits per cached number",
       color: COLORS.cache,
-      width: 120,
+      width: 100,
       rows: rows.filter((row) => row.weightBits === 16 && row.cacheBits < 16),
       x: (row) => row.cacheBits,
     },
   ];
   const panels = candidates.filter((panel) => panel.rows.length > 0);
   return {
-    hconcat: panels.map((panel) => drawPanel(panel, floatPerplexity)),
-    spacing: 28,
+    hconcat: panels.map((panel, index) => drawPanel(panel, floatPerplexity, index === 0)),
+    spacing: 24,
   } as unknown as TopLevelSpec;
 }
 
-function drawPanel(panel: Panel, floatPerplexity: number): unknown {
+function drawPanel(panel: Panel, floatPerplexity: number, first: boolean): unknown {
   const { rows, width, x: bitsOf, color } = panel;
   const points = rows.map((row) => ({
     method: row.method,
@@ -105,10 +105,11 @@ function drawPanel(panel: Panel, floatPerplexity: number): unknown {
         type: "quantitative",
         scale: { type: "log", domain: y.domain, nice: false },
         axis: {
-          title: "perplexity",
+          title: first ? "perplexity, and how far above the float model's" : null,
           values: niceTicks(y.domain),
-          labelExpr:
-            `format(${floatPerplexity} * (1 + datum.value / 100), '.1f') + '  (+' + datum.value + '%)'`,
+          labelExpr: `${
+            first ? `format(${floatPerplexity} * (1 + datum.value / 100), '.1f') + '  ' + ` : ""
+          }'+' + datum.value + '%'`,
         },
       },
     },

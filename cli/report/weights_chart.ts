@@ -39,6 +39,8 @@ export function weightsChart(layer: ComparedLayer): Omit<TopLevelSpec, "config">
       anchor: "start",
       color: COLORS.ink,
       fontSize: 13,
+      fontWeight: "normal",
+      offset: 12,
     },
     concat: charts,
     columns: 3,
@@ -48,7 +50,7 @@ export function weightsChart(layer: ComparedLayer): Omit<TopLevelSpec, "config">
 
 function drawLevels({ name, levels }: Levels, bins: readonly unknown[], first: boolean): unknown {
   return {
-    width: 300,
+    width: 338,
     height: 110,
     title: {
       text: `${name}: ${levels.length} levels`,
