@@ -14,7 +14,8 @@ export interface Region {
 export interface Work {
   /** Number of units. */
   readonly units: number;
-  /** Approximate operations of one unit: threads are used only where a share is worth waking one. */
+  /** Approximate time of one unit, in operations of a float product (40 per nanosecond): threads are used only where a
+   * share is worth waking one. */
   readonly cost: number;
   /** Bytes of scratch that each thread needs. */
   readonly scratch?: number;

@@ -123,7 +123,7 @@ function packRows(
 ): number {
   const units = Math.ceil(rows / TILE_ROWS);
   const panels = context.temporary(units * floatSteps(inner) * ROW_STEP);
-  context.run("pack_rows", { units, cost: 3 * inner }, [source, stride, rows, inner, type, panels]);
+  context.run("pack_rows", { units, cost: 12 * inner }, [source, stride, rows, inner, type, panels]);
   return panels;
 }
 
@@ -227,7 +227,7 @@ export function packCodes(
   const { rows, inner, activationBits } = spec;
   const { panels, rowSums, width, units } = codePanels(context, rows, inner);
   const args = [codes, rows, inner, activationBits, mode, width, panels, rowSums];
-  context.run("pack_codes", { units, cost: 3 * inner }, args);
+  context.run("pack_codes", { units, cost: 12 * inner }, args);
   return [panels, rowSums];
 }
 

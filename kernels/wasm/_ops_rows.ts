@@ -34,7 +34,7 @@ export function quantizeActivations(
   const base = columns - outliers;
   checkIndices(context.indices(inputs[1], base), columns, "base column");
   checkIndices(context.indices(inputs[2], outliers), columns, "outlier column");
-  const work = { units: rows, cost: 4 * columns, scratch: base * 4 + 128 };
+  const work = { units: rows, cost: 60 * columns, scratch: base * 4 + 128 };
   context.run("quantize_activations", work, [
     ...addresses(inputs),
     ...addresses(outputs),
@@ -54,7 +54,7 @@ export function gatherRows(
   const { rows, columns, tableType } = spec;
   const tableRows = Math.floor(inputs[0].byteLength / (columns * (tableType === "float32" ? 4 : 2)));
   checkIndices(context.indices(inputs[1], rows), tableRows, "row");
-  context.run("gather_rows", { units: rows, cost: columns }, [
+  context.run("gather_rows", { units: rows, cost: 10 * columns }, [
     ...addresses(inputs),
     outputs[0].address,
     columns,
@@ -92,7 +92,7 @@ export function layerNorm(context: Context, spec: LayerNormSpec, inputs: Region[
 
 function norm(context: Context, spec: RmsNormSpec | LayerNormSpec, buffers: number[]): void {
   const { rows, columns, epsilon } = spec;
-  context.run("norm", { units: rows, cost: 3 * columns }, [...buffers, columns, epsilon]);
+  context.run("norm", { units: rows, cost: 40 * columns }, [...buffers, columns, epsilon]);
 }
 
 /** Runs a {@linkcode RopeSpec}. */
@@ -100,7 +100,7 @@ export function rope(context: Context, spec: RopeSpec, inputs: Region[], outputs
   const { rows, heads, headSize } = spec;
   const tableRows = Math.floor(inputs[1].byteLength / (headSize * 2));
   checkIndices(context.indices(inputs[3], rows), tableRows, "position");
-  context.run("rope", { units: rows, cost: 3 * heads * headSize }, [
+  context.run("rope", { units: rows, cost: 40 * heads * headSize }, [
     ...addresses(inputs),
     outputs[0].address,
     heads,
@@ -118,7 +118,7 @@ export function attention(context: Context, spec: AttentionSpec, inputs: Region[
   const start = window > 0 ? Math.max(0, earliest - window + 1) : 0;
   const count = last + 1 - start;
   const panels = context.temporary(context.exports.attention_panels(count, kvHeads, headSize));
-  const packing = { units: kvHeads * Math.ceil(count / 64), cost: 64 * headSize * 4 };
+  const packing = { units: kvHeads * Math.ceil(count / 64), cost: 64 * headSize * 40 };
   context.run("attention_pack", packing, [keys, values, panels, start, count, kvHeads, headSize]);
   const work = {
     units: heads * Math.ceil(rows / 3),
@@ -147,7 +147,7 @@ export function activation(
   inputs: Region[],
   outputs: Region[],
 ): void {
-  elements(context, "activation", spec.count, [...inputs, ...outputs], 16, ACTIVATIONS[spec.activation]);
+  elements(context, "activation", spec.count, [...inputs, ...outputs], 200, ACTIVATIONS[spec.activation]);
 }
 
 /** Runs a {@linkcode GatedActivationSpec}. */
@@ -162,14 +162,14 @@ export function gatedActivation(
     "gated_activation",
     spec.count,
     [...inputs, ...outputs],
-    16,
+    200,
     ACTIVATIONS[spec.activation],
   );
 }
 
 /** Runs an {@linkcode AddSpec}. */
 export function add(context: Context, spec: AddSpec, inputs: Region[], outputs: Region[]): void {
-  elements(context, "add", spec.count, [...inputs, ...outputs], 4);
+  elements(context, "add", spec.count, [...inputs, ...outputs], 150);
 }
 
 function elements(
@@ -187,7 +187,7 @@ function elements(
 export function tokenNll(context: Context, spec: TokenNllSpec, inputs: Region[], outputs: Region[]): void {
   const { rows, columns } = spec;
   checkIndices(context.indices(inputs[1], rows), columns, "target");
-  context.run("token_nll", { units: rows, cost: 8 * columns }, [
+  context.run("token_nll", { units: rows, cost: 30 * columns }, [
     ...addresses(inputs),
     outputs[0].address,
     columns,
@@ -220,7 +220,7 @@ export function columnAbsmax(
   outputs: Region[],
 ): void {
   const { rows, columns } = spec;
-  context.run("column_absmax", { units: Math.ceil(columns / 4), cost: 4 * rows }, [
+  context.run("column_absmax", { units: Math.ceil(columns / 4), cost: 20 * rows }, [
     inputs[0].address,
     outputs[0].address,
     rows,

@@ -11,7 +11,7 @@ const BLOCK_TILES: i32 = 16;
 /** Bytes of row panels up to which all of them stay in the second-level cache. */
 const SMALL_PANELS: i32 = 1 << 19;
 /** Row tiles per block. */
-const BLOCK_ROW_TILES: i32 = 64;
+const BLOCK_ROW_TILES: i32 = 8;
 
 /**
  * Column tiles `begin..end` of y. `panels` is x as packed by `pack_rows`; scratch holds the tile, one decoded row and
