@@ -70,9 +70,8 @@ export function blockRotation(rotation: Rotation, count: number): Rotation {
  * @throws {RangeError} If the matrix is not square.
  */
 export function blockDiagonalRotation(matrix: Matrix64, blockSize: number): Rotation {
-  if (matrix.rows !== matrix.cols) {
-    throw new RangeError(`Cannot rotate by a [${matrix.rows}, ${matrix.cols}] matrix: it must be square`);
-  }
+  // One block is a dense rotation, which also checks the shape.
+  if (blockSize >= matrix.rows || matrix.rows !== matrix.cols) return denseRotation(matrix);
   const transposed = transpose64(matrix);
   return {
     size: matrix.rows,

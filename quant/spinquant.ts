@@ -94,7 +94,7 @@ export function learnRotation(
     losses.push(loss);
     if (step === steps) break;
     const rate = learningRate * (1 + Math.cos(Math.PI * step / steps)) / 2;
-    learned = cayleyStep(learned, unitNorm(withinBlocks(gradient, blockSize)), rate);
+    learned = moveBlocks(learned, unitNorm(gradient), { blockSize, rate });
   }
   const after = blockDiagonalRotation(best, blockSize);
   return { rotation: start ? composeRotations(start, after) : after, learned: best, losses };
@@ -105,12 +105,12 @@ function createProblem(
   layer: RotatedLayer,
   options: LearnRotationOptions,
 ): (rotation: Matrix64) => { loss: number; gradient: Matrix64 } {
-  const { quantizeActivation, quantizeWeight = EXACT, start } = options;
-  const [x, w] = [layer.inputs, layer.weight].map((matrix) => toMatrix64(start?.apply(matrix) ?? matrix));
-  const [xT, wT] = [transpose64(x), transpose64(w)];
-  const expected = multiplyTransposed64(x, w);
-  return (rotation) => {
-    const [rotatedX, rotatedW] = [toMatrix(multiply64(x, rotation)), toMatrix(multiply64(w, rotation))];
+  const { quantizeActivation, quantizeWeight = EXACT, start, blockSize = layer.weight.cols } = options;
+  const [x, w] = [layer.inputs, layer.weight].map((matrix) => start?.apply(matrix) ?? matrix);
+  const expected = multiplyTransposed64(toMatrix64(x), toMatrix64(w));
+  return (learned) => {
+    const rotation = blockDiagonalRotation(learned, blockSize);
+    const [rotatedX, rotatedW] = [rotation.apply(x), rotation.apply(w)];
     const quantizedX = toMatrix64(quantizeActivation.forward(rotatedX));
     const quantizedW = toMatrix64(quantizeWeight.forward(rotatedW));
     const error = subtract64(multiplyTransposed64(quantizedX, quantizedW), expected);
@@ -118,19 +118,52 @@ function createProblem(
     const byW = quantizeWeight.backward(rotatedW, toMatrix(multiply64(transpose64(error), quantizedX)));
     return {
       loss: squaredNorm64(error),
-      gradient: add64(multiply64(xT, toMatrix64(byX)), multiply64(wT, toMatrix64(byW))),
+      gradient: add64(blockProducts(x, byX, blockSize), blockProducts(w, byW, blockSize)),
     };
   };
 }
 
-/** The matrix with zeros outside the diagonal blocks: descent then stays block-diagonal. */
-function withinBlocks({ data, rows, cols }: Matrix64, blockSize: number): Matrix64 {
-  const block = (index: number): number => Math.floor(index / blockSize);
-  return createMatrix64(
-    rows,
-    cols,
-    data.map((value, i) => block(Math.floor(i / cols)) === block(i % cols) ? value : 0),
-  );
+/** `a^T * b` within the diagonal blocks, zero outside. */
+function blockProducts(a: Matrix, b: Matrix, blockSize: number): Matrix64 {
+  const size = a.cols;
+  const result = createMatrix64(size, size);
+  for (let start = 0; start < size; start += blockSize) {
+    const end = Math.min(start + blockSize, size);
+    for (let row = 0; row < a.data.length; row += size) {
+      for (let i = start; i < end; i++) {
+        const factor = a.data[row + i];
+        for (let j = start; j < end; j++) result.data[i * size + j] += factor * b.data[row + j];
+      }
+    }
+  }
+  return result;
+}
+
+/** One descent step of each diagonal block. */
+function moveBlocks(
+  matrix: Matrix64,
+  gradient: Matrix64,
+  { blockSize, rate }: { blockSize: number; rate: number },
+): Matrix64 {
+  const size = matrix.rows;
+  const result = createMatrix64(size, size);
+  for (let start = 0; start < size; start += blockSize) {
+    const end = Math.min(start + blockSize, size);
+    const moved = cayleyStep(diagonalBlock(matrix, start, end), diagonalBlock(gradient, start, end), rate);
+    for (let i = start; i < end; i++) {
+      const row = moved.data.subarray((i - start) * moved.cols, (i - start + 1) * moved.cols);
+      result.data.set(row, i * size + start);
+    }
+  }
+  return result;
+}
+
+function diagonalBlock({ data, cols }: Matrix64, start: number, end: number): Matrix64 {
+  const block = createMatrix64(end - start, end - start);
+  for (let i = start; i < end; i++) {
+    block.data.set(data.subarray(i * cols + start, i * cols + end), (i - start) * block.cols);
+  }
+  return block;
 }
 
 /** Only the direction of the gradient counts: the loss has no natural scale. */
