@@ -7,20 +7,20 @@ import { readHalves, signedExtreme, writeHalves } from "./_gguf.ts";
 
 const fround = Math.fround;
 
-/** The first of the sixteen codes whose value times `scale` is nearest, as ggml searches them. */
+/** Halfway between the magnitudes of float4E2M1; a magnitude on one of them takes the smaller. */
+const MIDDLES = [0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5];
+
+/** The nearest codes at a scale, as ggml finds them: zero is always code 0, and everything is at scale 0. */
 function nearestCodes(values: Float32Array<ArrayBufferLike>, scale: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(values, (value) => {
-    let best = 0;
-    let bestError = Infinity;
-    for (let code = 0; code < 16; code++) {
-      const error = Math.abs(fround(fround(float4E2M1.decode(code) * scale) - value));
-      if (error < bestError) {
-        best = code;
-        bestError = error;
-      }
-    }
-    return best;
-  });
+  const codes = new Uint8Array(values.length);
+  if (scale === 0) return codes;
+  for (let i = 0; i < codes.length; i++) {
+    const magnitude = Math.abs(values[i]);
+    let code = 0;
+    while (code < MIDDLES.length && magnitude > MIDDLES[code] * scale) code++;
+    codes[i] = code > 0 && values[i] < 0 ? code + 8 : code;
+  }
+  return codes;
 }
 
 /** GGUF MXFP4: 17 bytes per 32 values. The scale's exponent comes from a float32 logarithm, as in ggml. */

@@ -31,10 +31,10 @@ function defineSymmetric(name: string, bits: 4 | 5): BlockFormat {
     encodeBlock(values, bytes) {
       const scale = fround(signedExtreme(values) / -zero);
       const inverse = reciprocal(scale);
-      const codes = Uint8Array.from(
-        values,
-        (value) => Math.min(largest, fround(fround(value * inverse) + zero + 0.5)),
-      );
+      const codes = new Uint8Array(BLOCK);
+      for (let j = 0; j < BLOCK; j++) {
+        codes[j] = Math.min(largest, fround(fround(values[j] * inverse) + zero + 0.5));
+      }
       writeHalf(bytes, 0, scale);
       if (bits === 5) writeFifthBits(bytes, 2, codes);
       writeHalves(bytes, codesAt, codes);
@@ -58,13 +58,18 @@ function defineAffine(name: string, bits: 4 | 5): BlockFormat {
     blockSize: BLOCK,
     bytesPerBlock: codesAt + 16,
     encodeBlock(values, bytes) {
-      const min = Math.min(...values);
-      const scale = fround(fround(Math.max(...values) - min) / largest);
+      let min = values[0];
+      let max = values[0];
+      for (const value of values) {
+        if (value < min) min = value;
+        if (value > max) max = value;
+      }
+      const scale = fround(fround(max - min) / largest);
       const inverse = reciprocal(scale);
-      const codes = Uint8Array.from(
-        values,
-        (value) => Math.min(largest, fround(fround(fround(value - min) * inverse) + 0.5)),
-      );
+      const codes = new Uint8Array(BLOCK);
+      for (let j = 0; j < BLOCK; j++) {
+        codes[j] = Math.min(largest, fround(fround(fround(values[j] - min) * inverse) + 0.5));
+      }
       writeHalf(bytes, 0, scale);
       writeHalf(bytes, 2, min);
       if (bits === 5) writeFifthBits(bytes, 4, codes);

@@ -119,6 +119,7 @@ function layoutOf(verb: string, count: number, options: Nvfp4Options): Tiles {
 }
 
 function tileOf(index: number, tiles: Tiles): number {
+  if (tiles.tileRows === 1) return Math.floor(index / BLOCK);
   const row = Math.floor(index / tiles.columns);
   const column = index - row * tiles.columns;
   return Math.floor(row / tiles.tileRows) * tiles.perRow + Math.floor(column / BLOCK);
