@@ -84,8 +84,9 @@ export function searchEquivalence(
   options: EquivalenceOptions,
 ): Equivalence {
   const { rounder, activations, steps = 8, shift = true, tokens = 64 } = options;
-  const sampled = { ...calibration, hessian: createMatrix(0, 0) };
-  const inputs = sampleRows(calibration.inputs, tokens), expected = linearProduct(inputs, weight);
+  const inputs = sampleRows(calibration.inputs, tokens);
+  const whole = { ...calibration, hessian: createMatrix(0, 0) }, sampled = { ...whole, inputs };
+  const expected = linearProduct(inputs, weight);
   const none = new Uint32Array(0);
   const lossOf = (transform: Transform): number => {
     const behind = transformCalibration(sampled, transform);
@@ -100,7 +101,7 @@ export function searchEquivalence(
   const candidates: EquivalenceCandidate[] = [];
   for (const shifted of shift ? [false, true] : [false]) {
     const shiftBy = shifted ? [shiftTransform(middles(calibration.inputs))] : [];
-    const shiftOnly = composeTransforms(shiftBy), { absmax } = transformCalibration(sampled, shiftOnly);
+    const shiftOnly = composeTransforms(shiftBy), { absmax } = transformCalibration(whole, shiftOnly);
     for (const alpha of [undefined, ...Array.from({ length: steps + 1 }, (_, i) => i / steps)]) {
       const transform = alpha === undefined
         ? shiftOnly
