@@ -48,7 +48,8 @@ export function quikMethod(options: QuikMethodOptions): LinearMethod {
     const wide = eightBit.test(layer.name), bits = wide ? 8 : options.bits;
     const { cols: inputs, rows: hidden } = layer.weight;
     const count = wide ? widenedOutlierCount(outliers, { inputs, hidden }) : outliers;
-    const grid = integerGrid({ bits, clip: true });
+    // A QUIK layer stores a float32 scale and a float32 row sum per output.
+    const grid = integerGrid({ bits, clip: true, scaleBits: 64 });
     return composeMethod({
       name,
       split: outlierColumns({ count, bits, baseMultiple: 2, ...(threshold ? { threshold } : {}) }),

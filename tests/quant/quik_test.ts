@@ -11,9 +11,11 @@ import {
   nearestRounder,
   outlierColumns,
   perTokenActivations,
+  quikMethod,
   quikWeights,
   selectOutlierColumns,
 } from "@quik/quant/quant";
+import { quikBitsPerWeight } from "@quik/quant/ops";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { normalMatrix, product, relativeError } from "./_fixture.ts";
 import { readGoldenLayer } from "./_golden.ts";
@@ -93,6 +95,19 @@ Deno.test("QUIK as a recipe gives the whole layer of the hand-made vector", asyn
   const layer = { name: "layer", weight, bias: Float32Array.of(0.5, -1) };
   const quantized = await method.quantize(layer, calibrate(input));
   assertEquals(quantized.forward(input).data, Float32Array.of(2.75, 9.0625, 16, -2.875));
+});
+
+Deno.test("quikMethod() stores what a QUIK layer stores, 8 bits and wider outliers in down projections", async () => {
+  const { weight, input, absmax } = await readGoldenLayer("w4a4");
+  const method = quikMethod({ name: "quik", bits: 4, outliers: 6 });
+  for (const [name, bits, count] of [["mlp.up_proj", 4, 6], ["mlp.down_proj", 8, 12]] as const) {
+    const calibration = calibrate(input);
+    const quantized = await method.quantize({ name, weight }, calibration);
+    const outliers = selectOutlierColumns(absmax, { count });
+    const weights = quikWeights(weight, { bits, absmax, outliers, hessian: calibration.hessian });
+    assertAlmostEquals(quantized.bitsPerWeight, quikBitsPerWeight(weights), 1e-12);
+    assertEquals(quantized.terms![0].weight, dequantizeQuik(weights));
+  }
 });
 
 /** Inputs of low rank with noise and a few columns thirty times as large. */
