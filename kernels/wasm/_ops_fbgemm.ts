@@ -58,7 +58,7 @@ export function outlierMatmul(
   const padded = Math.ceil(rows / 16) * 16;
   const transposed = context.temporary(inner * padded);
   context.run("transpose_codes", { units: inner, cost: 2 * rows }, [codes, rows, inner, padded, transposed]);
-  const scratch = context.exports.quik_scratch(inner, 0, WEIGHT7) + 4 * padded;
+  const scratch = context.exports.quik_scratch(inner, 0, WEIGHT7) + 4 * TILE_COLUMNS * padded;
   const cost = 2 * rows * (inner + remainders / columns);
   context.run("outlier_matmul", { units: Math.ceil(columns / TILE_COLUMNS), cost, scratch }, [
     ...panels,

@@ -122,7 +122,7 @@ export function transpose_codes(
 /**
  * Column tiles `begin..end` of the product with seven-bit weights and their remainder. `transposed` holds the activation
  * codes as `transpose_codes` writes them: each remainder multiplies one of its rows. Scratch: the packed tile, then
- * `padded` int32 sums.
+ * `padded` int32 sums for each of the four columns.
  */
 export function outlier_matmul(
   begin: i32, end: i32, scratch: usize,
@@ -137,27 +137,32 @@ export function outlier_matmul(
     const column = j * NR;
     const valid = min(NR, columns - column);
     if (rows > 1) packWeight(packed, weight, column, columns, stride, steps, WEIGHT7);
+    memory.fill(sums, 0, 4 * NR * padded);
+    for (let c = 0; c < valid; c++) {
+      const last = load<i32>(starts + 4 * (column + c), 4);
+      for (let i = load<i32>(starts + 4 * (column + c)); i < last; i++) {
+        addScaled(sums + 4 * c * padded, transposed + padded * load<i32>(indices + 4 * i), load<i32>(values + 4 * i), padded);
+      }
+    }
     for (let row = 0; row < rows; row += MR) {
       tileOfSums(panels, packed, weight, row, rows, column, columns, stride, steps, WEIGHT7, scratch);
       for (let r = 0; r < min(MR, rows - row); r++) {
         const correction = i32x4.splat(64 * load<i32>(rowSums + 4 * (row + r)));
-        storeLanes(y + 4 * ((row + r) * columns + column), i32x4.sub(v128.load(scratch + 16 * r), correction), valid);
-      }
-    }
-    for (let c = column; c < column + valid; c++) {
-      const first = load<i32>(starts + 4 * c);
-      const last = load<i32>(starts + 4 * c, 4);
-      if (first == last) continue;
-      memory.fill(sums, 0, 4 * padded);
-      for (let i = first; i < last; i++) {
-        addScaled(sums, transposed + padded * load<i32>(indices + 4 * i), load<i32>(values + 4 * i), padded);
-      }
-      for (let row = 0; row < rows; row++) {
-        const at = y + 4 * (row * columns + c);
-        store<i32>(at, load<i32>(at) + load<i32>(sums + 4 * row));
+        const total = i32x4.add(i32x4.sub(v128.load(scratch + 16 * r), correction), remainders(sums + 4 * (row + r), 4 * padded));
+        storeLanes(y + 4 * ((row + r) * columns + column), total, valid);
       }
     }
   }
+}
+
+/** One int32 of each of four columns that lie `step` bytes apart. */
+// @ts-ignore: decorator
+@inline
+function remainders(sums: usize, step: usize): v128 {
+  let v = v128.load32_zero(sums);
+  v = v128.load_lane<i32>(sums + step, v, 1);
+  v = v128.load_lane<i32>(sums + 2 * step, v, 2);
+  return v128.load_lane<i32>(sums + 3 * step, v, 3);
 }
 
 /** `sums[i] += value * codes[i]` for a multiple of 16 codes. A code times a remainder fits 16 bits. */
