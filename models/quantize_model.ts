@@ -1,6 +1,7 @@
 // QUIK on a whole model (arXiv 2310.09259): block by block, weights and activations to 4 bits, a few outlier columns
 // in 16, the down projection in 8.
-import { DenseLinear, DeviceQuikLinear, uploadBytes, uploadStored } from "../ops/mod.ts";
+import type { Backend } from "../kernels/mod.ts";
+import { DenseLinear, DeviceQuikLinear, deviceQuikWeights, uploadBytes, uploadStored } from "../ops/mod.ts";
 import {
   dequantizeQuik,
   type Matrix,
@@ -100,6 +101,15 @@ function denseLinear(slot: LinearSlot): DenseLinear {
   throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
 }
 
+/** Inputs from which GPTQ, cubic in them, runs on the backend in float32 rather than on the host in float64. */
+const LARGE_LAYER = 1024;
+
+function roundsOnBackend(backend: Backend, { rows, cols }: Matrix): boolean {
+  const sweep = { op: "gptq_sweep", rows, columns: cols, base: cols, groups: 1, bits: 4 } as const;
+  return cols >= LARGE_LAYER && backend.name !== "reference" &&
+    backend.supports({ op: "inverse_factor", size: cols }) && backend.supports(sweep);
+}
+
 async function quantizeSlot(
   model: Model,
   slot: LinearSlot,
@@ -126,7 +136,10 @@ async function quantizeSlot(
       bits,
       baseMultiple: bits === 4 ? 2 : 1,
     });
-    const weights = quikWeights(weight, { absmax, hessian, bits, outliers, clip, rounding, percDamp });
+    const quik = { absmax, hessian, bits, outliers, clip, rounding, percDamp };
+    const weights = hessian !== undefined && roundsOnBackend(model.backend, weight)
+      ? await deviceQuikWeights(model.backend, weight, quik)
+      : quikWeights(weight, quik);
     return new DeviceQuikLinear(model.backend, weights, bias);
   } catch (error) {
     throw new RangeError(`Cannot quantize ${slot.name}: ${(error as Error).message}`, { cause: error });

@@ -15,6 +15,7 @@ export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./li
 export { normalize, type NormWeights } from "./norms.ts";
 export { accumulateAbsmax, accumulateGram, argmaxRows, tokenNll } from "./statistics.ts";
 export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";
+export { deviceQuikWeights } from "./device_quik_weights.ts";
 export { DeviceQuikLinear, quikBitsPerWeight } from "./device_quik_linear.ts";
 export { type Batch, type FloatLayer, QuikLinear } from "./quik_linear.ts";
 export { TermsLinear, type TermsLinearShape } from "./terms_linear.ts";
