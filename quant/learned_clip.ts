@@ -32,10 +32,12 @@ export interface ClipGradients {
 export function fakeQuantizeClipped(values: Float32Array, range: ClipRange): Float32Array<ArrayBuffer> {
   const { low, high } = range;
   const inverse = stepsPerUnit(range);
-  return Float32Array.from(values, (value) => {
-    const clamped = Math.max(low, Math.min(high, value));
-    return roundHalfEven((clamped - low) * inverse) / inverse + low;
-  });
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const clamped = Math.max(low, Math.min(high, values[i]));
+    result[i] = roundHalfEven((clamped - low) * inverse) / inverse + low;
+  }
+  return result;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { createAdam } from "./adam.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
-import { type Matrix64, multiplyTransposed64, toMatrix64 } from "./matrix64.ts";
+import { createMatrix64, type Matrix64, multiplyTransposed64, toMatrix64 } from "./matrix64.ts";
 import type { Rounder } from "./recipe.ts";
 import { fakeQuantizeStep, fakeQuantizeStepBackward, type StepGrid } from "./step_quantizer.ts";
 
@@ -13,7 +13,7 @@ export interface LsqRounderOptions {
   readonly bits: number;
   /** Weights per row that share a step. Default: the whole row. */
   readonly groupSize?: number;
-  /** Training steps. Default 20. */
+  /** Training steps. Default 12. */
   readonly steps?: number;
   /** Adam's rate for weights, relative to the mean step size; falls to 0 along a cosine. Default 0.01. */
   readonly learningRate?: number;
@@ -70,7 +70,7 @@ function train(
   context: { layout: Layout; outliers: Uint32Array; options: LsqRounderOptions },
 ): Matrix {
   const { layout, outliers, options } = context;
-  const { steps = 20, learningRate = 0.01, stepLearningRate = 0.03 } = options;
+  const { steps = 12, learningRate = 0.01, stepLearningRate = 0.03 } = options;
   const state = startState(original, layout);
   const [adamWeights, adamSteps] = [createAdam(state.weights.length), createAdam(state.logSteps.length)];
   const meanStep = state.logSteps.reduce((sum, s) => sum + Math.exp(s), 0) / state.logSteps.length;
@@ -124,7 +124,8 @@ function keepBest(
   },
 ): Float32Array {
   const { rows, cols, data } = quantized;
-  const error = { rows, cols, data: Float64Array.from(data, (q, i) => q - original.data[i]) };
+  const error = createMatrix64(rows, cols);
+  for (let i = 0; i < data.length; i++) error.data[i] = data[i] - original.data[i];
   const pulled = multiplyTransposed64(error, hessian).data;
   for (let row = 0; row < rows; row++) {
     let loss = 0;
@@ -133,7 +134,7 @@ function keepBest(
     bestLoss[row] = loss;
     best.data.set(data.subarray(row * cols, (row + 1) * cols), row * cols);
   }
-  return Float32Array.from(pulled, (value) => 2 * value);
+  return new Float32Array(pulled.map((value) => 2 * value));
 }
 
 function gradients(

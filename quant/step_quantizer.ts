@@ -43,10 +43,11 @@ export interface StepGradients {
  */
 export function fakeQuantizeStep(values: Float32Array, grid: StepGrid): Float32Array<ArrayBuffer> {
   const { scale, qmin, qmax } = checkedGrid(grid);
-  return Float32Array.from(
-    values,
-    (value) => scale * Math.max(qmin, Math.min(qmax, roundHalfEven(value / scale))),
-  );
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    result[i] = scale * Math.max(qmin, Math.min(qmax, roundHalfEven(values[i] / scale)));
+  }
+  return result;
 }
 
 /**
