@@ -35,7 +35,7 @@ export interface DgqResult {
   readonly weight: Matrix;
 }
 
-const TOP = 15, INT8 = 127;
+const TOP = 15, INT8 = 127, SHIFTER = 1.5 * 2 ** 52;
 
 /** Float scale and integer zero point of a group. */
 interface GroupGrid {
@@ -49,82 +49,93 @@ function fitGroup(values: Float32Array, start: number, options: DgqOptions): Gro
   const min = values.reduce((m, w) => Math.min(m, w), 0), max = values.reduce((m, w) => Math.max(m, w), 0);
   if (min === max) return { scale: 1, zero: 0 };
   const ratios = [1, ...Array.from({ length: groupSteps }, (_, i) => 1.02 - (i + 1) / groupSteps * 0.22)];
-  const candidates = ratios.map((ratio) => {
-    const scale = (max - min) * ratio / TOP, zero = roundHalfEven(-min * ratio / scale);
-    const change = new Float32Array(values.length);
+  const grids = ratios.map((ratio) => {
+    const scale = (max - min) * ratio / TOP;
+    return { scale, zero: roundHalfEven(-min * ratio / scale) };
+  });
+  const change = new Float32Array(values.length);
+  const changeOf = ({ scale, zero }: GroupGrid): Float32Array => {
     for (let i = 0; i < values.length; i++) {
       const code = Math.min(TOP, Math.max(0, roundHalfEven(values[i] / scale) + zero));
       change[i] = scale * (code - zero) - values[i];
     }
-    return { grid: { scale, zero }, change };
-  });
-  return leastLoss(candidates, options, start).grid;
+    return change;
+  };
+  return leastLoss(grids, changeOf, options, start);
 }
 
 /**
  * The candidate with the least output error: all are ranked by what the Hessian's diagonal makes of it, the first few
- * compared in full.
+ * compared in full. `changeOf` gives the change of the weights, in an array that it may use again.
  */
-function leastLoss<T extends { readonly change: Float32Array }>(
+function leastLoss<T>(
   candidates: readonly T[],
+  changeOf: (candidate: T) => Float32Array,
   { hessian, shortlist = 6 }: DgqOptions,
   start = 0,
 ): T {
-  const ranks = new Map(
-    candidates.map((candidate) => [candidate, diagonalForm(candidate.change, hessian, start)]),
-  );
-  const finalists = candidates.toSorted((a, b) => ranks.get(a)! - ranks.get(b)!).slice(
-    0,
-    Math.max(1, shortlist),
-  );
-  const losses = finalists.map(({ change }) => quadraticForm(change, hessian, start));
+  const ranked = candidates.map((candidate) => ({
+    candidate,
+    rank: diagonalForm(changeOf(candidate), hessian, start),
+  }));
+  ranked.sort((a, b) => a.rank - b.rank);
+  const finalists = ranked.slice(0, Math.max(1, shortlist)).map(({ candidate }) => candidate);
+  if (finalists.length === 1) return finalists[0];
+  const losses = finalists.map((candidate) => quadraticForm(changeOf(candidate), hessian, start));
   return finalists[losses.indexOf(Math.min(...losses))];
 }
 
 /** A row with integer group scales. */
 interface RowCodes {
+  readonly scale: number;
   readonly codes: Uint8Array;
   readonly groupScales: Int8Array;
-  readonly scale: number;
   /** Dequantized minus original. */
   readonly change: Float32Array;
 }
 
-/** Codes of a row once its scale is given; codes are limited so that the int8 weights do not overflow. */
+/** Codes of a row once its scale is given, into `row`; codes are limited so that the int8 weights do not overflow. */
 function encodeRow(
-  row: Float32Array,
+  weights: Float32Array,
   groups: readonly GroupGrid[],
   groupSize: number,
-  scale: number,
-): RowCodes {
-  const codes = new Uint8Array(row.length), change = new Float32Array(row.length);
-  const groupScales = Int8Array.from(
-    groups,
-    (group) => Math.min(INT8, Math.max(1, roundHalfEven(group.scale / scale))),
-  );
+  row: RowCodes,
+): void {
+  const { scale, codes, groupScales, change } = row;
   for (let g = 0; g < groups.length; g++) {
+    groupScales[g] = Math.min(INT8, Math.max(1, roundHalfEven(groups[g].scale / scale)));
     const { zero } = groups[g], step = Math.fround(scale * groupScales[g]);
     const reach = Math.floor(INT8 / groupScales[g]);
     const low = Math.max(0, zero - reach), high = Math.min(TOP, zero + reach);
-    const end = Math.min((g + 1) * groupSize, row.length);
+    const end = Math.min((g + 1) * groupSize, weights.length);
     for (let c = g * groupSize; c < end; c++) {
-      const code = roundHalfEven(row[c] / step) + zero;
+      // Rounds half to even, as roundHalfEven does, in the loop that runs eighty times over every weight.
+      const code = weights[c] / step + SHIFTER - SHIFTER + zero;
       codes[c] = code < low ? low : code > high ? high : code;
-      change[c] = step * (codes[c] - zero) - row[c];
+      change[c] = step * (codes[c] - zero) - weights[c];
     }
   }
-  return { codes, groupScales, scale, change };
 }
 
 /** Phase 2: the scale of a row with the least output error. */
 function fitRow(row: Float32Array, groups: readonly GroupGrid[], options: DgqOptions): RowCodes {
   const { groupSize = 128, rowSteps = 80 } = options;
   const absmax = row.reduce((m, w) => Math.max(m, Math.abs(w)), 0) || 1;
-  const candidates = Array.from({ length: rowSteps }, (_, i) => {
-    const scale = Math.fround((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8);
-    return encodeRow(row, groups, groupSize, scale);
-  });
-  return leastLoss(candidates, options);
+  const scales = Array.from(
+    { length: rowSteps },
+    (_, i) => Math.fround((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8),
+  );
+  const buffers = {
+    codes: new Uint8Array(row.length),
+    groupScales: new Int8Array(groups.length),
+    change: new Float32Array(row.length),
+  };
+  const encode = (scale: number): RowCodes => {
+    const result = { scale, ...buffers };
+    encodeRow(row, groups, groupSize, result);
+    return result;
+  };
+  return encode(leastLoss(scales, (scale) => encode(scale).change, options));
 }
 
 /**
