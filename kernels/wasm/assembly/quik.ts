@@ -152,9 +152,14 @@ export function strideOf(inner: i32, weightMode: i32): usize {
   return weightMode == WEIGHT4 ? ((inner + 31) >> 5) << 4 : ((inner + 15) >> 4) << 4;
 }
 
-/** Bytes of scratch of `integer_matmul` and `quik_linear`: two result tiles and one packed column tile. */
+/** Column tiles per block: results are stored a cache line at a time, while the line is still held. */
+const BLOCK_TILES: i32 = 4;
+/** Rows per block, a multiple of those of a tile. */
+const BLOCK_ROWS: i32 = 24;
+
+/** Bytes of scratch of the integer products: two result tiles and a block of packed column tiles. */
 export function quik_scratch(inner: i32, outliers: i32, weightMode: i32): i32 {
-  return 128 + stepsOf(inner) * COLUMN_STEP * passesOf(weightMode) + floatSteps(outliers) * COLUMN_STEP;
+  return 128 + BLOCK_TILES * COLUMN_STEP * (stepsOf(inner) * passesOf(weightMode) + floatSteps(outliers));
 }
 
 /**
@@ -268,27 +273,38 @@ export function quik_linear(
   const outlierStride = ((outliers + 7) >> 3) << 4;
   const outlierSteps = floatSteps(outliers);
   const offset = offsetOf(weightMode);
+  const packedBytes = steps * COLUMN_STEP * passesOf(weightMode);
+  const tileBytes = packedBytes + outlierSteps * COLUMN_STEP;
   const packed = scratch + 128;
-  const outlierPacked = packed + steps * COLUMN_STEP * passesOf(weightMode);
-  for (let j = begin; j < end; j++) {
-    const column = j * NR;
-    const valid = min(NR, columns - column);
-    if (rows > 1) packWeight(packed, weight, column, columns, stride, steps, weightMode);
-    packTile(outlierPacked, outlierWeight + outlierStride * column, outlierStride, valid, NR, outliers, FLOAT16);
-    const scales = loadTail(weightScale + 4 * column, valid, FLOAT32);
-    const sums = loadTail(reduced + 4 * column, valid, FLOAT32);
-    const shift = bias ? loadTail(bias + 4 * column, valid, FLOAT32) : f32x4.splat(0);
-    for (let row = 0; row < rows; row += MR) {
-      tileOfSums(panels, packed, weight, row, rows, column, columns, stride, steps, weightMode, scratch);
-      if (outliers) tileF32(outlierPanels + 16 * row * outlierSteps, outlierPacked, outlierSteps, scratch + 64);
-      for (let r = 0; r < min(MR, rows - row); r++) {
-        const scale = load<f32>(qparams + 8 * (row + r));
-        const zero = load<f32>(qparams + 8 * (row + r), 4) + <f32> half * scale;
-        const acc = i32x4.sub(v128.load(scratch + 16 * r), i32x4.splat(offset * load<i32>(rowSums + 4 * (row + r))));
-        let v = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(acc), f32x4.splat(scale)), scales);
-        v = f32x4.add(v, f32x4.mul(f32x4.splat(zero), sums));
-        if (outliers) v = f32x4.add(v, v128.load(scratch + 64 + 16 * r));
-        storeLanes(y + 4 * ((row + r) * columns + column), f32x4.add(v, shift), valid);
+  for (let block = begin; block < end; block += BLOCK_TILES) {
+    const last = min(block + BLOCK_TILES, end);
+    for (let j = block; j < last; j++) {
+      const dst = packed + tileBytes * (j - block);
+      const column = j * NR;
+      if (rows > 1) packWeight(dst, weight, column, columns, stride, steps, weightMode);
+      packTile(dst + packedBytes, outlierWeight + outlierStride * column, outlierStride, columns - column, NR, outliers, FLOAT16);
+    }
+    for (let r = 0; r < rows; r += BLOCK_ROWS) {
+      for (let j = block; j < last; j++) {
+        const column = j * NR;
+        const valid = min(NR, columns - column);
+        const tile = packed + tileBytes * (j - block);
+        const scales = loadTail(weightScale + 4 * column, valid, FLOAT32);
+        const sums = loadTail(reduced + 4 * column, valid, FLOAT32);
+        const shift = bias ? loadTail(bias + 4 * column, valid, FLOAT32) : f32x4.splat(0);
+        for (let row = r; row < min(r + BLOCK_ROWS, rows); row += MR) {
+          tileOfSums(panels, tile, weight, row, rows, column, columns, stride, steps, weightMode, scratch);
+          if (outliers) tileF32(outlierPanels + 16 * row * outlierSteps, tile + packedBytes, outlierSteps, scratch + 64);
+          for (let i = 0; i < min(MR, rows - row); i++) {
+            const scale = load<f32>(qparams + 8 * (row + i));
+            const zero = load<f32>(qparams + 8 * (row + i), 4) + <f32> half * scale;
+            const acc = i32x4.sub(v128.load(scratch + 16 * i), i32x4.splat(offset * load<i32>(rowSums + 4 * (row + i))));
+            let v = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(acc), f32x4.splat(scale)), scales);
+            v = f32x4.add(v, f32x4.mul(f32x4.splat(zero), sums));
+            if (outliers) v = f32x4.add(v, v128.load(scratch + 64 + 16 * i));
+            storeLanes(y + 4 * ((row + i) * columns + column), f32x4.add(v, shift), valid);
+          }
+        }
       }
     }
   }
