@@ -5,6 +5,7 @@ import { matrixTile } from "./_matrix_tile.ts";
 /** Tile shapes by variant name. */
 export const MATRIX_SHAPES: readonly (readonly [name: string, shape: MatrixShape])[] = [
   ["matrix_128x128", { matrices: [4, 4], subgroups: [2, 2], stepBytes: 128 }],
+  ["matrix_128x128_narrow", { matrices: [2, 4], subgroups: [4, 2], stepBytes: 128 }],
   ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], stepBytes: 128 }],
 ];
 

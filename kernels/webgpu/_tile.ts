@@ -6,8 +6,16 @@
 /** Invocations along each side of a workgroup. */
 const SIDE = 16;
 const THREADS = SIDE * SIDE;
-/** Vectors added to each line of a tile, so that filling it has no bank conflicts either. */
-const PAD = 2;
+/** Blocks of one vector of k in a tile: one per invocation along a side, and two that keep filling free of bank conflicts. */
+const LINE = SIDE + 2;
+
+/**
+ * Vectors of one invocation's block, which lie together, and one of padding against bank conflicts. Loads from a block
+ * differ in a constant index, so that an implementation that checks bounds checks once per block.
+ */
+function blockSize(lines: number): number {
+  return lines / SIDE + 1;
+}
 
 /** One side of a product: how its rows are read, a unit of k at a time. */
 export interface Operand {
@@ -81,7 +89,7 @@ export function multiplyFloat(sum: string, a: string, b: string): string {
 
 /** Bytes of workgroup memory that a tiled shader of this shape takes. */
 export function tileBytes(shape: TileShape): number {
-  return (shape.rows + shape.columns + 2 * PAD) * shape.depth * 16;
+  return (blockSize(shape.rows) + blockSize(shape.columns)) * LINE * shape.depth * 16;
 }
 
 /** Workgroups along x and y that cover a result. */
@@ -137,8 +145,8 @@ ${
     }
   }`);
   return `
-var<workgroup> left_tile: array<${vector}, ${(shape.rows + PAD) * shape.depth}>;
-var<workgroup> right_tile: array<${vector}, ${(shape.columns + PAD) * shape.depth}>;
+var<workgroup> left_tile: array<array<${vector}, ${blockSize(shape.rows)}>, ${LINE * shape.depth}>;
+var<workgroup> right_tile: array<array<${vector}, ${blockSize(shape.columns)}>, ${LINE * shape.depth}>;
 
 ${declarations.join("\n")}
 
@@ -176,14 +184,14 @@ function phaseLoop(shape: TileShape, phase: TilePhase): string {
       }
       for (var v = 0u; v < ${shape.depth}u; v++) {
         ${
-    blockRows.map((i) => `let a_${i} = left_tile[v * ${shape.rows + PAD}u + y_local + ${i * SIDE}u];`).join(
+    blockRows.map((i) => `let a_${i} = left_tile[v * ${LINE}u + y_local][${i}];`).join(
       "\n        ",
     )
   }
 ${
     blockColumns.map((j) =>
       `        {
-          let b = right_tile[v * ${shape.columns + PAD}u + x_local + ${j * SIDE}u];
+          let b = right_tile[v * ${LINE}u + x_local][${j}];
           ${
         blockRows.map((i) => phase.multiply(`${phase.accumulator}_${i}_${j}`, `a_${i}`, "b")).join(
           "\n          ",
@@ -243,7 +251,7 @@ function staging(
     store: items.map((i) => {
       const { line, unit } = place(i);
       const stores = operand.expand.map((expand, e) =>
-        `${side}_tile[(${unit} * ${operand.expand.length}u + ${e}u) * ${lines + PAD}u + ${line}] = ${
+        `${side}_tile[(${unit} * ${operand.expand.length}u + ${e}u) * ${LINE}u + ${line} % ${SIDE}u][${line} / ${SIDE}u] = ${
           expand(`${side}_${i}`, `(${origin} + ${line})`, `${side}_unit_${i}`)
         };`
       );

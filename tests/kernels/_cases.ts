@@ -152,7 +152,7 @@ function quantizeCase(random: Random, spec: QuantizeActivationsSpec, x: Float32A
   return { spec, inputs: [x, base, outlier], comparisons: ["codes", "float", "exact"] };
 }
 
-const CODE_SHAPES = [[150, 140, 290], [1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70, 62], [
+const CODE_SHAPES = [[1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70, 62], [
   33,
   129,
   258,
@@ -161,6 +161,8 @@ const CODE_SHAPES = [[150, 140, 290], [1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 
   66,
   1000,
 ]];
+/** Larger than the largest matrix tile in both directions, and no multiple of it. */
+const LARGE = { rows: 150, columns: 140, inner: 290, activationBits: 4, weightBits: 4 } as const;
 const CODE_BITS: readonly (readonly [CodeBits, CodeBits])[] = [[4, 4], [8, 4], [8, 8]];
 
 function integerCases(random: Random): Case[] {
@@ -170,7 +172,11 @@ function integerCases(random: Random): Case[] {
       inputs: [codeRows(random, rows, inner, activationBits), codeRows(random, columns, inner, weightBits)],
       comparisons: ["exact"],
     }))
-  );
+  ).concat({
+    spec: { op: "integer_matmul", ...LARGE },
+    inputs: [codeRows(random, LARGE.rows, LARGE.inner, 4), codeRows(random, LARGE.columns, LARGE.inner, 4)],
+    comparisons: ["exact"],
+  });
 }
 
 function quikCases(random: Random): Case[] {
@@ -188,6 +194,7 @@ function quikCases(random: Random): Case[] {
       })
     )
   ).concat(
+    quikCase(random, { op: "quik_linear", ...LARGE, outliers: 37, bias: true }),
     // All columns are outliers: no base product at all.
     quikCase(random, {
       op: "quik_linear",
