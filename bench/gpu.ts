@@ -1,8 +1,9 @@
-// Roofline tables of the GPU kernels: `deno task bench:gpu [--gpu dawn] [--small] [--json FILE]`.
+// Roofline tables of the GPU kernels: `deno task bench:gpu [--gpu dawn] [--small] [--tune] [--json FILE]`.
 // Timestamp queries, medians of seven rounds, fresh random data, weights rotated among copies larger than a 50 MB cache,
 // ceilings measured in the same run.
 import { parseArgs } from "node:util";
 import {
+  createAutotuner,
   createWebGpuBackend,
   type DeviceBuffer,
   GpuTimer,
@@ -35,12 +36,16 @@ const { values: options } = parseArgs({
   options: {
     gpu: { type: "string", default: "auto" },
     small: { type: "boolean", default: false },
+    tune: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
 
 const dawn = options.gpu === "dawn";
-using backend = await createWebGpuBackend(dawn ? { device: await createDawnDevice() } : {});
+using backend = await createWebGpuBackend({
+  ...(dawn ? { device: await createDawnDevice() } : {}),
+  ...(options.tune ? { choose: createAutotuner() } : {}),
+});
 using timer = new GpuTimer(backend);
 const small = options.small || backend.capabilities.software ||
   /llvmpipe|swiftshader/i.test(backend.description);
@@ -61,10 +66,15 @@ interface Job {
 
 /** Everything slow on the host comes first: a GPU left waiting lowers its clock. */
 async function prepareAll(list: readonly Measurement[]): Promise<Job[]> {
-  return await Promise.all(list.map(async (measurement) => ({
+  const job = async (measurement: Measurement): Promise<Job> => ({
     measurement,
     rotation: await prepareJob(backend, measurement),
-  })));
+  });
+  if (!options.tune) return await Promise.all(list.map(job));
+  // One at a time, so that no candidate is timed beside another's.
+  const jobs: Job[] = [];
+  for (const measurement of list) jobs.push(await job(measurement));
+  return jobs;
 }
 
 async function prepareJob(backend: WebGpuBackend, { specs }: Measurement): Promise<TimedStep[][]> {
@@ -134,15 +144,13 @@ function print(ceilings: readonly Ceiling[], results: readonly Result[]): void {
 
 /** Adds this run to a file that holds one run per implementation. */
 async function save(file: string): Promise<void> {
-  const earlier = await Deno.readTextFile(file).then(JSON.parse).catch(() => ({}));
+  const { dawn: dawnRun, deno: denoRun } = await Deno.readTextFile(file).then(JSON.parse).catch(() => ({}));
   const run = {
     adapter: backend.description,
     date: new Date().toISOString().slice(0, 10),
     ceilings,
     results,
   };
-  await Deno.writeTextFile(
-    file,
-    `${JSON.stringify({ ...earlier, [dawn ? "dawn" : "deno"]: run }, null, 1)}\n`,
-  );
+  const runs = dawn ? { dawn: run, deno: denoRun } : { dawn: dawnRun, deno: run };
+  await Deno.writeTextFile(file, `${JSON.stringify(runs, null, 1)}\n`);
 }

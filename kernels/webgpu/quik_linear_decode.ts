@@ -130,4 +130,5 @@ export const quikLinearDecodeVariants: readonly KernelVariant<QuikLinearSpec>[] 
     suits: ({ rows, columns }) => columns <= 6144 || rows > 8,
   },
   quikLinearDecode("decode_2", { columns: 2, unroll: 2, subgroups: 4 }),
+  quikLinearDecode("decode_4", { columns: 4, unroll: 4, subgroups: 8 }),
 ];
