@@ -16,6 +16,8 @@ export interface SvdResult {
 /** Relative size of an inner product below which two columns count as orthogonal. */
 const ORTHOGONAL = 1e-14;
 const MAX_SWEEPS = 40;
+/** Smaller side up to which the full decomposition is as cheap as a sketch. */
+const EXACT_LIMIT = 64;
 
 /**
  * The full singular value decomposition, by QR and one-sided Jacobi rotations (Hestenes), accurate to rounding for
@@ -153,7 +155,7 @@ export interface TruncatedSvdOptions {
 
 /**
  * The leading singular triplets, by randomized subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061). Falls
- * back to the full decomposition when the rank is more than half of it. The first `rank` triplets give the best
+ * back to the full decomposition for small matrices and for ranks beyond half of theirs. The first `rank` triplets give the best
  * approximation of that rank up to the convergence of the iteration.
  *
  * @param matrix `[rows, cols]`.
@@ -169,7 +171,7 @@ export function truncatedSvd(matrix: Matrix64, rank: number, options: TruncatedS
   const { oversample = 10, powerSteps = 4, seed = 0, start } = options;
   const limit = Math.min(matrix.rows, matrix.cols);
   const sketched = rank + oversample;
-  if (2 * sketched >= limit) return leading(svd(matrix), Math.min(rank, limit));
+  if (limit <= EXACT_LIMIT || 2 * sketched >= limit) return leading(svd(matrix), Math.min(rank, limit));
   const transposed = transpose64(matrix);
   const { normal } = createRandom(seed);
   const sketch = createMatrix64(matrix.cols, sketched);

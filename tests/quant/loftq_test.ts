@@ -9,6 +9,7 @@ import {
   quantizeBlocks,
 } from "@quik/quant/quant";
 import { normalMatrix, relativeError } from "./_fixture.ts";
+import reference from "../fixtures/loftq_reference.json" with { type: "json" };
 
 const toNf4 = (weight: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(weight, { format: nf4 }));
 const toNf2 = (weight: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(weight, { format: nf2 }));
@@ -52,4 +53,16 @@ Deno.test("loftq() of full rank reproduces the weight", () => {
 
 Deno.test("loftq() needs an iteration", () => {
   assertThrows(() => loftq(normalMatrix(2, 2), { quantize: toNf4, iterations: 0 }), RangeError, "needs one");
+});
+
+Deno.test("loftq() takes the steps of LoftQ written in numpy around bitsandbytes' NF4", () => {
+  const bytes = Uint8Array.from(atob(reference.weight), (char) => char.charCodeAt(0));
+  const weight = createMatrix(reference.rows, reference.cols, new Float32Array(bytes.buffer));
+  const quantize = (matrix: Matrix) =>
+    dequantizeBlocks(quantizeBlocks(matrix, { doubleQuantization: false }));
+  const { steps } = loftq(weight, { quantize, rank: reference.rank, storage: "float32" });
+  steps.forEach((step, i) => {
+    assertAlmostEquals(step.quantized / reference.steps[i].quantized, 1, 1e-4);
+    assertAlmostEquals(step.withAdapter / reference.steps[i].withAdapter, 1, 1e-4);
+  });
 });
