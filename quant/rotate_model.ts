@@ -153,6 +153,23 @@ export interface RotateModelOptions {
  * @param options Head size and rotations.
  * @returns The rewritten checkpoint and the online rotations.
  * @throws {RangeError} If a tensor is missing.
+ *
+ * @example Usage
+ * ```ts
+ * import { openDirectory, openSafetensors } from "@quik/quant/io";
+ * import { createMatrix, rotateModel } from "@quik/quant/quant";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = openDirectory("tests/fixtures/golden/models/llama-gqa");
+ * await using reader = await openSafetensors(await directory.open("model.safetensors"));
+ * const weights = new Map<string, ReturnType<typeof createMatrix>>();
+ * for (const [name, { shape }] of reader.tensors) {
+ *   const [rows, cols] = shape.length === 1 ? [1, shape[0]] : shape;
+ *   weights.set(name, createMatrix(rows, cols, await reader.readFloat32(name)));
+ * }
+ * const { online } = rotateModel(weights, { headSize: 16 });
+ * assertEquals(online.get("model.layers.0.mlp.down_proj")?.size, 128);
+ * ```
  */
 export function rotateModel(weights: NamedWeights, options: RotateModelOptions): RotatedModel {
   const { headSize, seed = 0, onlineModules } = options;

@@ -59,6 +59,18 @@ const MIN_ABSMAX = 1e-5;
  * @param options Inputs, quantizers, rank and search.
  * @returns Smoothing factors, branch and quantized residual.
  * @throws {RangeError} If the inputs do not fit the weight.
+ *
+ * @example Usage
+ * ```ts
+ * import { createMatrix, svdQuant, svdQuantForward } from "@quik/quant/quant";
+ * import { assertAlmostEquals } from "@std/assert";
+ *
+ * const weight = createMatrix(2, 2, Float32Array.of(8.3, 0.2, 4.1, -0.3)); // nearly of rank 1
+ * const inputs = createMatrix(1, 2, Float32Array.of(1, 1));
+ * const round = (w: typeof weight) => createMatrix(2, 2, w.data.map((value) => Math.round(8 * value) / 8));
+ * const layer = svdQuant(weight, { inputs, quantizeWeight: round, rank: 1, smooth: "none" });
+ * assertAlmostEquals(svdQuantForward(inputs, layer).data[0], 8.5, 0.1);
+ * ```
  */
 export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResult {
   const { inputs, smooth = "search", iterations = 100 } = options;
