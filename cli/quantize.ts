@@ -30,6 +30,8 @@ interface QuantizeOptions {
   bits: 4 | 8;
   downBits: 4 | 8;
   outliers?: number;
+  actOrder: boolean;
+  noiseAware: boolean;
   clip: boolean;
   threshold: number;
   percDamp: number;
@@ -71,6 +73,8 @@ export function quantizeCommand(): Command {
       "columns kept in 16 bits (default: a sixteenth of the width, at most 256)",
       nonNegativeInteger,
     )
+    .option("--no-act-order", "round columns in the authors' order, from small inputs to large")
+    .option("--no-noise-aware", "let GPTQ take activations for exact, as the authors' does")
     .option("--no-clip", "do not search a clipped range")
     .option(
       "--threshold <number>",
@@ -93,7 +97,7 @@ async function run(directory: string, options: QuantizeOptions): Promise<void> {
   using backend = await takeBackend(options.backend, { quiet: options.json });
   const tokenizer = await loadTokenizer(directory);
   using model = await loadModel(directory, { backend });
-  const { bits, downBits, outliers, clip, threshold, percDamp, method } = options;
+  const { bits, downBits, outliers, actOrder, noiseAware, clip, threshold, percDamp, method } = options;
   const windows = calibrationWindows(tokenizer.encode(text), {
     window: options.window,
     windows: options.windows,
@@ -106,6 +110,8 @@ async function run(directory: string, options: QuantizeOptions): Promise<void> {
     bits,
     downBits,
     outliers,
+    actOrder,
+    noiseAware,
     clip,
     threshold,
     percDamp,

@@ -1,14 +1,8 @@
 // QUIK on a whole model (arXiv 2310.09259): block by block, weights and activations to 4 bits, a few outlier columns
 // in 16, the down projection in 8.
-import type { Backend } from "../kernels/mod.ts";
-import { DenseLinear, DeviceQuikLinear, deviceQuikWeights, uploadBytes, uploadStored } from "../ops/mod.ts";
-import {
-  dequantizeQuik,
-  type Matrix,
-  quikWeights,
-  selectOutlierColumns,
-  widenedOutlierCount,
-} from "../quant/mod.ts";
+import { DenseLinear, type DeviceQuikLinear, uploadBytes, uploadStored } from "../ops/mod.ts";
+import { dequantizeQuik, type LayerCalibration } from "../quant/mod.ts";
+import { quantizeLayer } from "./_quantize_layer.ts";
 import { activationMaxima } from "./activation_maxima.ts";
 import { calibrate } from "./calibrate.ts";
 import type { LinearSlot } from "./linear_slot.ts";
@@ -29,6 +23,11 @@ export interface QuantizeModelOptions {
   readonly clip?: boolean;
   /** How weights are rounded. Default `gptq`. */
   readonly rounding?: "gptq" | "nearest";
+  /** Whether GPTQ rounds base columns from the largest inputs to the smallest, which errs less than the authors' opposite
+   * order. Default true. */
+  readonly actOrder?: boolean;
+  /** Whether GPTQ reckons with the rounding error of the activations, which the paper's does not. Default true. */
+  readonly noiseAware?: boolean;
   /** GPTQ's damping. Default 0.01. */
   readonly percDamp?: number;
   /** The zero-outlier rule: layers whose inputs never exceed this keep no outliers. Default 0. */
@@ -39,9 +38,8 @@ export interface QuantizeModelOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Layers that read the product of the feed-forward gate: in 8 bits, with widened outliers. OPT's `fc2` is not among
- * them, as in the paper. */
-const DOWN_PROJECTION = /\.(down_proj|dense_4h_to_h)$/;
+/** Input rows from which the rounding error of a layer's activations is estimated. */
+const NOISE_SAMPLES = 512;
 
 /**
  * Quantizes every linear layer of a model's blocks in place. Outlier columns are those that are largest in the float
@@ -61,10 +59,12 @@ export async function quantizeModel(model: Model, options: QuantizeModelOptions)
     signal,
     onProgress: (done) => onProgress?.(done, steps),
   });
+  const { hiddenSize } = model.config;
   let done = windows.length;
-  const quantize = async (slot: LinearSlot, hessian?: Matrix): Promise<DeviceQuikLinear> => {
+  const quantize = async (slot: LinearSlot, calibration?: LayerCalibration): Promise<DeviceQuikLinear> => {
     signal?.throwIfAborted();
-    const quik = await quantizeSlot(model, slot, { absmax: maxima.get(slot.name)!, hessian, options });
+    const context = { name: slot.name, hiddenSize, absmax: maxima.get(slot.name)!, calibration };
+    const quik = await quantizeLayer(denseLinear(slot), context, options);
     onProgress?.(++done, steps);
     return quik;
   };
@@ -76,16 +76,16 @@ export async function quantizeModel(model: Model, options: QuantizeModelOptions)
 /** Lets each group of layers see what its quantized predecessors make of the calibration text. */
 async function quantizeInSequence(
   model: Model,
-  quantize: (slot: LinearSlot, hessian: Matrix) => Promise<DeviceQuikLinear>,
+  quantize: (slot: LinearSlot, calibration: LayerCalibration) => Promise<DeviceQuikLinear>,
   options: QuantizeModelOptions,
 ): Promise<void> {
   const finished: [LinearSlot, DeviceQuikLinear][] = [];
   await calibrate(model, options.windows, {
-    samples: 0,
+    samples: NOISE_SAMPLES,
     signal: options.signal,
     visit: async ({ slots, calibration }) => {
       for (const slot of slots) {
-        const quik = await quantize(slot, calibration.hessian);
+        const quik = await quantize(slot, calibration);
         finished.push([slot, quik]);
         slot.replace(dequantized(model, quik));
       }
@@ -99,51 +99,6 @@ async function quantizeInSequence(
 function denseLinear(slot: LinearSlot): DenseLinear {
   if (slot.linear instanceof DenseLinear) return slot.linear;
   throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
-}
-
-/** Inputs from which GPTQ, cubic in them, runs on the backend in float32 rather than on the host in float64. */
-const LARGE_LAYER = 1024;
-
-function roundsOnBackend(backend: Backend, { rows, cols }: Matrix): boolean {
-  const sweep = { op: "gptq_sweep", rows, columns: cols, base: cols, groups: 1, bits: 4 } as const;
-  return cols >= LARGE_LAYER && backend.name !== "reference" &&
-    backend.supports({ op: "inverse_factor", size: cols }) && backend.supports(sweep);
-}
-
-async function quantizeSlot(
-  model: Model,
-  slot: LinearSlot,
-  from: { absmax: Float32Array<ArrayBuffer>; hessian?: Matrix; options: QuantizeModelOptions },
-): Promise<DeviceQuikLinear> {
-  const { linear } = slot;
-  if (!(linear instanceof DenseLinear)) {
-    throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
-  }
-  const { absmax, hessian, options } = from;
-  const { bits: baseBits = 4, downBits = 8, clip, rounding, percDamp, threshold } = options;
-  const bits = DOWN_PROJECTION.test(slot.name) ? Math.max(baseBits, downBits) as 4 | 8 : baseBits;
-  const hidden = model.config.hiddenSize;
-  const count = widenedOutlierCount(options.outliers ?? Math.min(256, hidden >> 4), {
-    inputs: linear.inputs,
-    hidden,
-  });
-  const { weight, bias } = await linear.toHost();
-  try {
-    // Packed int4 rows need an even number of base columns.
-    const outliers = selectOutlierColumns(absmax, {
-      count,
-      threshold,
-      bits,
-      baseMultiple: bits === 4 ? 2 : 1,
-    });
-    const quik = { absmax, hessian, bits, outliers, clip, rounding, percDamp };
-    const weights = hessian !== undefined && roundsOnBackend(model.backend, weight)
-      ? await deviceQuikWeights(model.backend, weight, quik)
-      : quikWeights(weight, quik);
-    return new DeviceQuikLinear(model.backend, weights, bias);
-  } catch (error) {
-    throw new RangeError(`Cannot quantize ${slot.name}: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 /** The quantized weights in float32, for calibrating what follows. */

@@ -2,9 +2,9 @@
 import { int4, int8 } from "../formats/mod.ts";
 import type { Backend } from "../kernels/mod.ts";
 import {
-  ascendingOrder,
   createMatrix,
   type Matrix,
+  quikOrder,
   type QuikWeights,
   quikWeights,
   type QuikWeightsOptions,
@@ -27,19 +27,18 @@ export async function deviceQuikWeights(
   weight: Matrix,
   options: QuikWeightsOptions,
 ): Promise<QuikWeights> {
-  const { hessian, absmax, outliers = new Uint32Array(0), percDamp, sparsity, rounding = "gptq" } = options;
+  const { hessian, outliers = new Uint32Array(0), percDamp, sparsity, rounding = "gptq" } = options;
   if (hessian === undefined) throw new TypeError("Cannot run GPTQ without a Hessian");
   if (sparsity || rounding !== "gptq") {
     throw new TypeError("Cannot prune or round to nearest on a backend: use quikWeights");
   }
   const plain = quikWeights(weight, { ...options, rounding: "nearest" });
-  const order = options.order ?? (outliers.length > 0 ? ascendingOrder(absmax) : undefined);
   const result = await deviceGptq(backend, weight, {
     hessian,
     format: plain.bits === 4 ? int4 : int8,
     scales: plain.scales,
     outliers,
-    order,
+    order: quikOrder(options),
     percDamp,
   });
   const base = plain.baseIndices;

@@ -81,3 +81,10 @@ export * from "./svd.ts";
 export * from "./svdquant.ts";
 export * from "./transform.ts";
 export * from "./w4ax_product.ts";
+export {
+  absorbActivationNoise,
+  type AbsorbNoiseOptions,
+  activationNoise,
+  type ActivationNoiseOptions,
+  type NoiseAwareLayer,
+} from "./activation_noise.ts";

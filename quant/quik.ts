@@ -13,7 +13,9 @@ export interface QuikWeightsOptions {
    * in natural order, as the authors' code does.
    */
   readonly absmax: Float32Array;
-  /** Another order for GPTQ, a permutation of all columns. */
+  /** Whether GPTQ rounds base columns in descending order of the Hessian's diagonal instead. Default false. */
+  readonly actOrder?: boolean;
+  /** Another order for GPTQ, a permutation of all columns; excludes `actOrder`. */
   readonly order?: Uint32Array;
   /** `x^T x` of the inputs times any factor, `[inputs, inputs]`. Needed for `rounding: "gptq"`. */
   readonly hessian?: Matrix;
@@ -72,15 +74,30 @@ function roundNearest(weight: Matrix, grid: Grid, base: Uint32Array): Rounded {
   return { codes, grids, weight };
 }
 
+/**
+ * The order in which GPTQ rounds the columns of a QUIK layer; outliers move to its end.
+ *
+ * @param options As of {@linkcode quikWeights}.
+ * @returns A permutation of the columns; undefined for their natural order.
+ */
+export function quikOrder(options: QuikWeightsOptions): Uint32Array | undefined {
+  const { order, actOrder = false, hessian, absmax, outliers } = options;
+  if (order && actOrder) throw new TypeError("Cannot combine an explicit order with actOrder: choose one");
+  if (order) return order;
+  if (actOrder && hessian) {
+    return ascendingOrder(absmax.map((_, i) => hessian.data[i * hessian.cols + i])).reverse();
+  }
+  return outliers?.length ? ascendingOrder(absmax) : undefined;
+}
+
 function round(weight: Matrix, grid: Grid, base: Uint32Array, options: QuikWeightsOptions): Rounded {
-  const { hessian, absmax, outliers, percDamp, sparsity, rounding = "gptq" } = options;
-  const order = options.order ?? (outliers?.length ? ascendingOrder(absmax) : undefined);
+  const { hessian, outliers, percDamp, sparsity, rounding = "gptq" } = options;
   if (rounding === "nearest") {
     if (sparsity) throw new TypeError("Cannot prune with plain rounding: use GPTQ");
     return roundNearest(weight, grid, base);
   }
   if (!hessian) throw new TypeError("Cannot run GPTQ without a Hessian: give one, or round to nearest");
-  return gptq(weight, { hessian, grid, outliers, order, percDamp, sparsity });
+  return gptq(weight, { hessian, grid, outliers, order: quikOrder(options), percDamp, sparsity });
 }
 
 /**
