@@ -117,7 +117,7 @@ export function attention(context: Context, spec: AttentionSpec, inputs: Region[
   const earliest = indices.reduce((lowest, position) => Math.min(lowest, position), last);
   const start = window > 0 ? Math.max(0, earliest - window + 1) : 0;
   const count = last + 1 - start;
-  const panels = context.temporary(context.exports.attention_panels(count, kvHeads, headSize));
+  const panels = context.temporary(context.exports.attention_panels(count, kvHeads, headSize) >>> 0);
   const packing = { units: kvHeads * Math.ceil(count / 64), cost: 64 * headSize * 40 };
   context.run("attention_pack", packing, [keys, values, panels, start, count, kvHeads, headSize]);
   const work = {
