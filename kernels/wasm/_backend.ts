@@ -13,7 +13,7 @@ import * as linear from "./_ops_linear.ts";
 import * as rows from "./_ops_rows.ts";
 
 type OpRun<Spec> = (context: Context, spec: Spec, inputs: Region[], outputs: Region[]) => void;
-type OpTable = { readonly [Op in OpName]?: OpRun<Extract<KernelSpec, { op: Op }>> };
+type OpTable = { readonly [Op in OpName]: OpRun<Extract<KernelSpec, { op: Op }>> };
 
 const ops: OpTable = {
   dense_linear: linear.denseLinear,
@@ -42,6 +42,7 @@ const ops: OpTable = {
   low_rank_add: quantization.lowRankAdd,
   inverse_factor: gptq.inverseFactor,
   gptq_sweep: gptq.gptqSweep,
+  table_linear: linear.tableLinear,
   affine_linear: fbgemm.affineLinear,
   outlier_matmul: fbgemm.outlierMatmul,
 };

@@ -9,6 +9,7 @@ import type {
   QuikLinearSpec,
   ScaleType,
 } from "../specs.ts";
+import type { TableLinearSpec } from "../quantization_specs.ts";
 import { packedRowBytes } from "../specs.ts";
 import type { Context, Region } from "./_context.ts";
 
@@ -21,6 +22,8 @@ const SCALE_TYPES: Readonly<Record<ScaleType, number>> = {
   float8E4M3: 2,
   float8E8M0: 3,
 };
+/** Number for weights whose groups have tables and no scales. */
+const NO_SCALES = 4;
 /** Rows and columns of the tile of `assembly/micro.ts`, and the bytes of one step of a row panel. */
 export const TILE_ROWS = 3;
 export const TILE_COLUMNS = 4;
@@ -51,6 +54,18 @@ export function codebookLinear(
   floatProduct(context, spec, { x, weight, type: CODEBOOK, bias, y: outputs[0].address });
 }
 
+/** Runs a {@linkcode TableLinearSpec}. */
+export function tableLinear(
+  context: Context,
+  spec: TableLinearSpec,
+  inputs: Region[],
+  outputs: Region[],
+): void {
+  const [x, codes, tables, bias = 0] = inputs.map((region) => region.address);
+  const weight = codebookWeight(context, { ...spec, zeroPoint: false }, [codes, tables]);
+  floatProduct(context, spec, { x, weight, type: CODEBOOK, bias, y: outputs[0].address });
+}
+
 /** Describes a weight of codes to the kernels (`assembly/codebook.ts`). Returns the address of the description. */
 export function codebookWeight(
   context: Context,
@@ -58,10 +73,11 @@ export function codebookWeight(
     readonly inner: number;
     readonly bits: number;
     readonly groupSize: number;
-    readonly scaleType: ScaleType;
+    /** Without it every group has a table of its own instead of a scale. */
+    readonly scaleType?: ScaleType;
     readonly zeroPoint: boolean;
   },
-  [codes, table, scales, zeros]: number[],
+  [codes, table, scales = 0, zeros = 0]: number[],
 ): number {
   const { inner, bits, scaleType } = spec;
   const groupSize = Math.min(spec.groupSize, inner);
@@ -75,7 +91,8 @@ export function codebookWeight(
     groupSize,
     Math.ceil(inner / groupSize),
     packedRowBytes(inner, bits),
-    SCALE_TYPES[scaleType],
+    scaleType === undefined ? NO_SCALES : SCALE_TYPES[scaleType],
+    scaleType === undefined ? 2 ** bits * 4 : 0,
   ]);
   return weight;
 }

@@ -1,5 +1,5 @@
 // The wasm backend, both builds of it, with and without threads, against the suite that every backend passes.
-import { createWasmBackend, type KernelSpec } from "../../kernels/mod.ts";
+import { createWasmBackend } from "../../kernels/mod.ts";
 import { WasmBackend } from "../../kernels/wasm/_backend.ts";
 import { instantiate, loadModule } from "../../kernels/wasm/_module.ts";
 import { Pool } from "../../kernels/wasm/_pool.ts";
@@ -7,18 +7,8 @@ import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from 
 import { conformanceCases } from "./_cases.ts";
 import { runCase, runConformance } from "./conformance.ts";
 
-const options = {
-  skip: [{
-    matches: ({ op }: KernelSpec) => op === "table_linear",
-    reason: "weights with tables of their own are multiplied on the GPU",
-  }],
-};
-runConformance("wasm (relaxed SIMD, threads)", () => createWasmBackend(), options);
-runConformance(
-  "wasm (SIMD, one thread)",
-  () => createWasmBackend({ relaxedSimd: false, threads: 1 }),
-  options,
-);
+runConformance("wasm (relaxed SIMD, threads)", () => createWasmBackend());
+runConformance("wasm (SIMD, one thread)", () => createWasmBackend({ relaxedSimd: false, threads: 1 }));
 
 Deno.test("integer ops are exact where the dot product takes seven bits only", async () => {
   const module = await loadModule({ shared: false, relaxed: true });

@@ -16,11 +16,28 @@ export class CodebookWeight {
   /** Bytes of a packed row. */
   stride: i32;
   scaleType: i32;
+  /** Bytes from the table of one group to the next; 0 where all share one. */
+  tableStep: i32;
 }
 
-/** Scale types as the host numbers them: float32, float16, float8E4M3, float8E8M0. */
+/** The table of a row's first group. */
+// @ts-ignore: decorator
+@inline
+function rowTable(weight: CodebookWeight, column: i32): usize {
+  return weight.table + weight.tableStep * weight.groups * column;
+}
+
+/** Whether all groups of a row share one table. */
+// @ts-ignore: decorator
+@inline
+function hasRowTable(weight: CodebookWeight): bool {
+  return weight.tableStep == 0 || weight.groups == 1;
+}
+
+/** Scale types as the host numbers them: float32, float16, float8E4M3, float8E8M0, none (a scale of 1). */
 function scaleAt(scales: usize, scaleType: i32, i: usize): f32 {
   if (scaleType == 0) return load<f32>(scales + 4 * i);
+  if (scaleType == 4) return 1;
   if (scaleType == 1) return f32x4.extract_lane(half4(i32x4.splat(load<u16>(scales + 2 * i))), 0);
   const byte = <u32> load<u8>(scales + i);
   if (scaleType == 3) {
@@ -36,9 +53,9 @@ function scaleAt(scales: usize, scaleType: i32, i: usize): f32 {
 /** Decodes `count` weights of one column from `k` on (a multiple of 8) into float32 `dst`. */
 export function codebookRow(dst: usize, weight: CodebookWeight, column: i32, k: i32, count: i32): void {
   const row = weight.codes + weight.stride * column;
-  const table = weight.table;
+  let table = rowTable(weight, column);
   const bits = weight.bits;
-  const fast = bits == 4 && (weight.groupSize & 31) == 0 && (k & 31) == 0;
+  const fast = bits == 4 && hasRowTable(weight) && (weight.groupSize & 31) == 0 && (k & 31) == 0;
   const p0 = plane(table, bits, 0), p1 = plane(table, bits, 1), p2 = plane(table, bits, 2), p3 = plane(table, bits, 3);
   const end = k + count;
   while (k < end) {
@@ -47,6 +64,7 @@ export function codebookRow(dst: usize, weight: CodebookWeight, column: i32, k: 
     const at = column * weight.groups + group;
     const scale = scaleAt(weight.scales, weight.scaleType, at);
     const zero: f32 = weight.zeros ? load<f32>(weight.zeros + 4 * at) : 0;
+    if (weight.tableStep) table = weight.table + weight.tableStep * at;
     if (fast) {
       const zeros = f32x4.splat(zero), scales = f32x4.splat(scale), low = constant(LOW_NIBBLES);
       for (; k + 32 <= stop; k += 32) {
@@ -82,7 +100,7 @@ function decodeSome(dst: usize, row: usize, k: i32, stop: i32, table: usize, zer
  */
 export function codebookDot(x: usize, weight: CodebookWeight, column: i32, inner: i32): f32 {
   const row = weight.codes + weight.stride * column;
-  const table = weight.table;
+  const table = rowTable(weight, column);
   const p0 = plane(table, 4, 0), p1 = plane(table, 4, 1), p2 = plane(table, 4, 2), p3 = plane(table, 4, 3);
   const low = constant(LOW_NIBBLES);
   const zeros = weight.zeros;
@@ -115,7 +133,7 @@ export function codebookDot(x: usize, weight: CodebookWeight, column: i32, inner
 
 /** Whether `codebookDot` takes a weight. */
 export function hasNibbleGroups(weight: CodebookWeight, inner: i32): bool {
-  return weight.bits == 4 && ((weight.groupSize & 31) == 0 || weight.groupSize >= inner);
+  return weight.bits == 4 && hasRowTable(weight) && ((weight.groupSize & 31) == 0 || weight.groupSize >= inner);
 }
 
 // @ts-ignore: decorator
