@@ -43,7 +43,7 @@ async function changedTensors(
 Deno.test("quik --help and each command's --help explain and succeed", async () => {
   const top = await quik("--help");
   assertEquals(top.code, 0);
-  for (const command of ["quantize", "eval", "generate", "inspect"]) {
+  for (const command of ["quantize", "eval", "generate", "compare", "inspect"]) {
     assertStringIncludes(top.stdout, command);
   }
   const help = await quik("eval", "--help");

@@ -1,5 +1,5 @@
 // `quik compare` as a user runs it, shortened: some of the methods of the README's tables, on few and short windows.
-import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { DEMO, quik, ROOT, VALID } from "./_quik_process.ts";
 
@@ -43,6 +43,7 @@ Deno.test("quik compare runs methods and a user's own, survives a failing one, a
     assert(numbers.every(Number.isFinite), row.method);
   }
   checkOrder(rows);
+  await checkReadme(rows, 0);
 
   const table = JSON.parse(await Deno.readTextFile(join(out, "comparison.json")));
   assertEquals(table.rows, rows);
@@ -66,6 +67,33 @@ function checkOrder(rows: readonly Row[]): void {
   assertLess(of("gptq-shift4-a8").bitsPerWeight, 5);
 }
 
+/** The rows of a table of the README: perplexity and bits per weight by method. */
+async function readmeTable(index: number): Promise<Map<string, { bits: number; perplexity: number }>> {
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const tables = readme.matchAll(/^\| method +\|.*\n\|.*\n((?:\|.*\n)+)/gm).toArray();
+  const lines = tables[index][1].trim().split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+  return new Map(
+    lines.map((
+      [, method, , bits, perplexity],
+    ) => [method, { bits: Number(bits), perplexity: Number(perplexity) }]),
+  );
+}
+
+/** What the README says holds here too: sizes, and the order of methods that it puts a tenth apart. */
+async function checkReadme(rows: readonly Row[], table: number): Promise<void> {
+  const told = await readmeTable(table);
+  const known = rows.filter(({ method }) => told.has(method));
+  assert(known.length >= 3, "the README tells of these methods");
+  for (const better of known) {
+    const { bits, perplexity } = told.get(better.method)!;
+    if (better.method !== "float") assertAlmostEquals(better.bitsPerWeight, bits, 0.006, better.method);
+    for (const worse of known) {
+      if (told.get(worse.method)!.perplexity < 1.1 * perplexity) continue;
+      assertLess(better.perplexity, worse.perplexity, `${better.method} before ${worse.method}`);
+    }
+  }
+}
+
 Deno.test("quik compare --amplify gives the model outliers and changes nothing else", async () => {
   const methods = ["--methods", "float,rtn-w4a4,quik-w4a4", "--json"];
   const compared = await quik("compare", DEMO, "--text", VALID, ...SHORT, ...methods, "--amplify");
@@ -74,6 +102,7 @@ Deno.test("quik compare --amplify gives the model outliers and changes nothing e
   const [float, rounding, quikRow]: Row[] = JSON.parse(compared.stdout);
   assertLess(Math.abs(float.perplexity / JSON.parse(evaluated.stdout).perplexity - 1), 1e-5);
   assertLess(1.5 * quikRow.perplexity, rounding.perplexity);
+  await checkReadme([float, rounding, quikRow], 1);
 });
 
 const BAD_INPUT: readonly { name: string; args: () => Promise<string[]>; says: string }[] = [
