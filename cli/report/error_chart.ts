@@ -5,6 +5,7 @@ import { placeOf } from "./comparison.ts";
 
 const WIDTH = 930;
 const ROW_HEIGHT = 16;
+const LEGEND_TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 /** Cells narrower than this have no room for names. */
 const NAMED_CELL = 11;
 
@@ -25,6 +26,8 @@ export function errorChart(rows: readonly MeasuredMethod[]): Omit<TopLevelSpec, 
       percent: Math.max(error, 1e-4) * 100,
     }))
   );
+  const least = Math.min(...values.map(({ percent }) => percent));
+  const most = Math.max(...values.map(({ percent }) => percent));
   return {
     data: { values },
     facet: {
@@ -63,7 +66,7 @@ export function errorChart(rows: readonly MeasuredMethod[]): Omit<TopLevelSpec, 
             direction: "horizontal",
             gradientLength: 320,
             titleLimit: 320,
-            values: [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100],
+            values: LEGEND_TICKS.filter((tick) => tick >= least && tick <= most),
             format: "~r",
           },
         },

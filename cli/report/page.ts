@@ -109,7 +109,10 @@ function tableRow(
   scale: { readonly worst: number; readonly floatPerplexity: number },
 ): string {
   const { worst, floatPerplexity } = scale;
-  const above = `${((row.perplexity / floatPerplexity - 1) * 100).toFixed(1).replace("-0.0", "0.0")}%`;
+  const factor = row.perplexity / floatPerplexity;
+  const above = factor > 100
+    ? `× ${factor.toPrecision(2)}`
+    : `${((factor - 1) * 100).toFixed(1).replace("-0.0", "0.0")}%`;
   const length = worst > 0 ? Math.log(1 + row.divergence) / worst * 100 : 0;
   const kind = row.activationBits === 16 ? row.weightBits === 16 ? "cache" : "weights" : "activations";
   const percent = (error: number): string => `${(error * 100).toFixed(1)}%`;

@@ -1,12 +1,15 @@
 // Perplexity against size: one panel for weight-only methods, one for those that quantize activations, one for the cache.
 import type { MeasuredMethod } from "../../models/mod.ts";
 import type { TopLevelSpec } from "vega-lite";
+import { formatPerplexity } from "../comparison_table.ts";
 import { placeLabels } from "./place_labels.ts";
 import { COLORS } from "./theme.ts";
 
 const HEIGHT = 500;
 /** Percent above the float model at which points stand that are as good or better: the axis is logarithmic. */
 const LEAST_ABOVE = 0.05;
+/** Percent at which broken models stand, with their perplexity behind the name. */
+const MOST_ABOVE = 1000;
 const FONT_SIZE = 11;
 
 /** A panel of the chart. */
@@ -80,9 +83,8 @@ export function qualityChart(
 function drawPanel(panel: Panel, floatPerplexity: number, first: boolean): unknown {
   const { rows, width, x: bitsOf, color } = panel;
   const points = rows.map((row) => ({
-    method: row.method,
+    ...placeOnAxis(row, floatPerplexity),
     bits: bitsOf(row),
-    above: Math.max(LEAST_ABOVE, (row.perplexity / floatPerplexity - 1) * 100),
     perplexity: row.perplexity,
   }));
   const x = linearScale(points.map((point) => point.bits), width);
@@ -122,6 +124,15 @@ function drawPanel(panel: Panel, floatPerplexity: number, first: boolean): unkno
       },
     ],
   };
+}
+
+function placeOnAxis(
+  { method, perplexity }: MeasuredMethod,
+  floatPerplexity: number,
+): Pick<Point, "method" | "above"> {
+  const above = (perplexity / floatPerplexity - 1) * 100;
+  if (above <= MOST_ABOVE) return { method, above: Math.max(LEAST_ABOVE, above) };
+  return { method: `${method} (${formatPerplexity(perplexity)})`, above: MOST_ABOVE };
 }
 
 /** Names beside the points, and thin lines to those that stand away from theirs. */
