@@ -38,7 +38,6 @@ interface QuantizeOptions {
   calibration?: string;
   window: number;
   windows: number;
-  seed: number;
   backend: BackendChoice;
   json: boolean;
 }
@@ -85,7 +84,6 @@ export function quantizeCommand(): Command {
     .option("--perc-damp <number>", "GPTQ's damping", nonNegativeNumber, 0.01)
     .option("--window <tokens>", "tokens of a calibration window", positiveInteger, 512)
     .option("--windows <count>", "number of calibration windows", positiveInteger, 128)
-    .option("--seed <number>", "of the places in the text where windows begin", nonNegativeInteger, 0)
     .addOption(backendOption())
     .addOption(jsonOption())
     .action(run);
@@ -101,7 +99,6 @@ async function run(directory: string, options: QuantizeOptions): Promise<void> {
   const windows = calibrationWindows(tokenizer.encode(text), {
     window: options.window,
     windows: options.windows,
-    seed: options.seed,
   });
   using progress = startProgress("Layers");
   const started = performance.now();

@@ -1,21 +1,18 @@
 // Cutting a calibration text into windows.
-import { createRandom } from "../quant/mod.ts";
 
 /** Options of {@linkcode calibrationWindows}. */
 export interface CalibrationWindowOptions {
   /** Tokens of a window. Default 512. */
   readonly window?: number;
-  /** Number of windows. Default 128. */
+  /** Number of windows. Default 128. A text too short for so many gives as many as fit side by side. */
   readonly windows?: number;
-  /** Seed of the random crops. Default 0. */
-  readonly seed?: number;
 }
 
 /**
- * Random crops of a text, as GPTQ and QUIK calibrate on. Crops may overlap; equal seeds give equal crops.
+ * Windows spread evenly over a text, without overlap: the same text gives the same windows.
  *
  * @param ids Token ids of the text.
- * @param options Length, number and seed of the windows.
+ * @param options Length and number of the windows.
  * @returns The windows, copies.
  * @throws {RangeError} If the text is shorter than one window.
  *
@@ -24,24 +21,20 @@ export interface CalibrationWindowOptions {
  * import { calibrationWindows } from "@quik/quant/models";
  * import { assertEquals } from "@std/assert";
  *
- * const ids = Uint32Array.from({ length: 1000 }, (_, i) => i);
- * const windows = calibrationWindows(ids, { window: 16, windows: 3 });
- * assertEquals(windows.length, 3);
- * assertEquals(windows[0][15] - windows[0][0], 15);
- * assertEquals(calibrationWindows(ids, { window: 16, windows: 3 }), windows);
+ * const ids = Uint32Array.of(0, 1, 2, 3, 4, 5, 6, 7, 8);
+ * assertEquals(calibrationWindows(ids, { window: 2, windows: 2 }), [Uint32Array.of(0, 1), Uint32Array.of(4, 5)]);
  * ```
  */
 export function calibrationWindows(
   ids: Uint32Array<ArrayBuffer>,
   options: CalibrationWindowOptions = {},
 ): Uint32Array<ArrayBuffer>[] {
-  const { window = 512, windows = 128, seed = 0 } = options;
-  if (ids.length < window) {
+  const { window = 512, windows = 128 } = options;
+  const fitting = Math.floor(ids.length / window);
+  if (fitting < 1) {
     throw new RangeError(`Cannot calibrate on ${ids.length} tokens: one window takes ${window}`);
   }
-  const random = createRandom(seed);
-  return Array.from({ length: windows }, () => {
-    const start = random.integer(ids.length - window + 1);
-    return ids.slice(start, start + window);
-  });
+  const count = Math.min(windows, fitting);
+  const stride = Math.floor(ids.length / count);
+  return Array.from({ length: count }, (_, i) => ids.slice(i * stride, i * stride + window));
 }
