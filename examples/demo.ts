@@ -180,8 +180,8 @@ await new Command("demo")
   .description(
     "Quantize the demo model with QUIK and its neighbours, compare them, and let two of them write",
   )
-  .option("--windows <count>", "windows to evaluate, of 303", positiveInteger, 40)
-  .option("--calibration-windows <count>", "windows to calibrate on", positiveInteger, 32)
+  .option("--windows <count>", "windows to evaluate, of 303", positiveInteger, 16)
+  .option("--calibration-windows <count>", "windows to calibrate on", positiveInteger, 16)
   .addOption(backendOption())
   .action(run)
   .parseAsync();
