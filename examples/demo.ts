@@ -181,7 +181,7 @@ await new Command("demo")
     "Quantize the demo model with QUIK and its neighbours, compare them, and let two of them write",
   )
   .option("--windows <count>", "windows to evaluate, of 303", positiveInteger, 16)
-  .option("--calibration-windows <count>", "windows to calibrate on", positiveInteger, 16)
+  .option("--calibration-windows <count>", "windows to calibrate on", positiveInteger, 8)
   .addOption(backendOption())
   .action(run)
   .parseAsync();

@@ -26,7 +26,7 @@ export interface QuantizeModelOptions {
   /** Whether GPTQ rounds base columns from the largest inputs to the smallest, which errs less than the authors' opposite
    * order. Default true. */
   readonly actOrder?: boolean;
-  /** Whether GPTQ reckons with the rounding error of the activations, which the paper's does not. Default true. */
+  /** Whether GPTQ reckons with the rounding error of 4-bit activations, which the paper's does not. Default true. */
   readonly noiseAware?: boolean;
   /** GPTQ's damping. Default 0.01. */
   readonly percDamp?: number;
