@@ -14,30 +14,8 @@ import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { multiplyFloat, tiledShader, type TilePhase, type TileShape, tileWorkgroups } from "./_tile.ts";
 import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
-import {
-  type Binding,
-  type ComputePass,
-  definePass,
-  input,
-  type KernelProgram,
-  type KernelVariant,
-  output,
-} from "./program.ts";
-
-function bindingsOf({ outliers, bias }: QuikLinearSpec): Binding[] {
-  return [
-    input(0, "left", "array<vec4<u32>>"),
-    input(1, "qparams", "array<vec2<f32>>"),
-    input(3, "right", "array<vec4<u32>>"),
-    input(4, "weight_scale", "array<f32>"),
-    input(5, "reduced", "array<f32>"),
-    ...(outliers > 0
-      ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
-      : []),
-    ...(bias ? [input(7, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
-  ];
-}
+import { quikBindings } from "./_quik_bindings.ts";
+import { type ComputePass, definePass, type KernelProgram, type KernelVariant } from "./program.ts";
 
 /** The outlier product; tiles of words hold its floats as bits. */
 function outlierPhase(word: "u32" | "f32"): Omit<TilePhase, "steps"> {
@@ -83,7 +61,7 @@ function withBias(
   { limits }: WebGpuCapabilities,
   fused: (spec: QuikLinearSpec) => ComputePass,
 ): KernelProgram {
-  if (bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage) return { passes: [fused(spec)] };
+  if (quikBindings(spec).length <= limits.maxStorageBuffersPerShaderStage) return { passes: [fused(spec)] };
   return { passes: [fused({ ...spec, bias: false }), biasPass(spec.rows, spec.columns, 7)] };
 }
 
@@ -95,7 +73,7 @@ function tiled(name: string, shape: TileShape): KernelVariant<QuikLinearSpec> {
     generate: (whole, capabilities) =>
       withBias(whole, capabilities, (spec) =>
         definePass({
-          bindings: bindingsOf(spec),
+          bindings: quikBindings(spec),
           uniforms: uniformsOf(spec, shape.depth, shape.depth),
           workgroups: tileWorkgroups(shape, spec.rows, spec.columns),
           body: tiledShader(shape, [
@@ -116,7 +94,7 @@ const fewRows: KernelVariant<QuikLinearSpec> = {
   generate: (whole, capabilities) =>
     withBias(whole, capabilities, (spec) =>
       definePass({
-        bindings: bindingsOf(spec),
+        bindings: quikBindings(spec),
         uniforms: uniformsOf(spec, integerUnitVectors(spec), 2),
         workgroups: rowWorkgroups(spec.columns),
         body: rowShader(rowBlock(spec.rows), [

@@ -12,22 +12,8 @@ import {
 } from "./_decode.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
-import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
-
-function bindingsOf({ outliers, bias }: QuikLinearSpec): Binding[] {
-  return [
-    input(0, "left", "array<vec4<u32>>"),
-    input(1, "qparams", "array<vec2<f32>>"),
-    input(3, "right", "array<vec4<u32>>"),
-    input(4, "weight_scale", "array<f32>"),
-    input(5, "reduced", "array<f32>"),
-    ...(outliers > 0
-      ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
-      : []),
-    ...(bias ? [input(7, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
-  ];
-}
+import { quikBindings } from "./_quik_bindings.ts";
+import { definePass, type KernelVariant } from "./program.ts";
 
 function codesPhase(spec: QuikLinearSpec): DecodePhase {
   const { activationBits, weightBits, inner } = spec;
@@ -101,7 +87,7 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
     generate: (spec, capabilities) => ({
       passes: [definePass({
         enables: decodeEnables(capabilities),
-        bindings: bindingsOf(spec),
+        bindings: quikBindings(spec),
         uniforms: {
           columns: spec.columns,
           right_stride: packedRowBytes(spec.inner, spec.weightBits) / 16,
