@@ -4,7 +4,7 @@ import type { DeviceBuffer } from "./backend.ts";
 import { fbgemmSignature } from "./_fbgemm_signature.ts";
 import { quantizationSignature } from "./_quantization_signature.ts";
 import { FLOAT_BYTES, optional, role, SCALE_BYTES, signature } from "./_roles.ts";
-import { float16RowBytes, type KernelSpec, packedRowBytes } from "./specs.ts";
+import { float16RowBytes, type KernelSpec, packedRowBytes, quikLayerParts } from "./specs.ts";
 
 /** One buffer of an op: its role and the least number of bytes it must hold. */
 export interface BufferRole {
@@ -65,6 +65,10 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         role("outlier weight", spec.columns * float16RowBytes(spec.outliers)),
         ...optional(spec.bias, "bias", spec.columns * 4),
       ], role("y", spec.rows * spec.columns * 4));
+    case "quik_layer": {
+      const [quantize, product] = quikLayerParts(spec).map(kernelSignature);
+      return { inputs: [...quantize.inputs, ...product.inputs.slice(3)], outputs: product.outputs };
+    }
     case "gather_rows":
       return signature([
         role("table", spec.columns * FLOAT_BYTES[spec.tableType]),

@@ -103,6 +103,30 @@ export interface QuikLinearSpec {
   readonly bias: boolean;
 }
 
+/**
+ * A whole QUIK layer: `quantize_activations`, then `quik_linear` on its results, as one op. For a token or a few, where
+ * a dispatch of its own for the quantization would cost as much as reading the weight.
+ *
+ * Inputs: x `[rows, inner + outliers]`, base column indices `[inner]`, outlier column indices `[outliers]`, then weight
+ * codes, weight scales, reduced weights, outlier weight, and bias if `bias`, as `quik_linear` takes them.
+ * Output: y `[rows, columns]`.
+ */
+export interface QuikLayerSpec extends Omit<QuikLinearSpec, "op"> {
+  /** Names the op. */
+  readonly op: "quik_layer";
+}
+
+/** The two ops that a `quik_layer` stands for. */
+export function quikLayerParts(
+  spec: QuikLayerSpec,
+): readonly [quantize: QuantizeActivationsSpec, product: QuikLinearSpec] {
+  const { rows, inner, outliers, activationBits } = spec;
+  return [
+    { op: "quantize_activations", rows, columns: inner + outliers, outliers, bits: activationBits },
+    { ...spec, op: "quik_linear" },
+  ];
+}
+
 /** `y = table[ids]`, row by row. Inputs: table `[vocabulary, columns]`, ids uint32 `[rows]`. Output: y `[rows, columns]`. */
 export interface GatherRowsSpec {
   /** Names the op. */
@@ -303,6 +327,7 @@ export type KernelSpec =
   | QuantizeActivationsSpec
   | IntegerMatmulSpec
   | QuikLinearSpec
+  | QuikLayerSpec
   | GatherRowsSpec
   | ScatterRowsSpec
   | RmsNormSpec

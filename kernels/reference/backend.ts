@@ -17,6 +17,7 @@ import { hadamardTransform } from "./hadamard.ts";
 import { integerMatmul, quikLinear } from "./integer_matmul.ts";
 import { layerNorm, rmsNorm } from "./norms.ts";
 import { quantizeActivations } from "./quantize_activations.ts";
+import { quikLayer } from "./quik_layer.ts";
 import { rope } from "./rope.ts";
 import { gatherRows, scatterRows } from "./rows.ts";
 import { argmax, columnAbsmax, gram, tokenNll } from "./statistics.ts";
@@ -28,6 +29,7 @@ const ops: OpTable = {
   quantize_activations: quantizeActivations,
   integer_matmul: integerMatmul,
   quik_linear: quikLinear,
+  quik_layer: quikLayer,
   gather_rows: gatherRows,
   scatter_rows: scatterRows,
   rms_norm: rmsNorm,

@@ -10,6 +10,7 @@ import * as fbgemm from "./_ops_fbgemm.ts";
 import * as gptq from "./_ops_gptq.ts";
 import * as quantization from "./_ops_quantization.ts";
 import * as linear from "./_ops_linear.ts";
+import { quikLayer } from "./_ops_quik_layer.ts";
 import * as rows from "./_ops_rows.ts";
 
 type OpRun<Spec> = (context: Context, spec: Spec, inputs: Region[], outputs: Region[]) => void;
@@ -20,6 +21,7 @@ const ops: OpTable = {
   quantize_activations: rows.quantizeActivations,
   integer_matmul: linear.integerMatmul,
   quik_linear: linear.quikLinear,
+  quik_layer: quikLayer,
   gather_rows: rows.gatherRows,
   scatter_rows: rows.scatterRows,
   rms_norm: rows.rmsNorm,

@@ -23,9 +23,7 @@ export interface DecodeShape {
 export interface DecodePhase {
   /** Binding of type `array<vec4<u32>>`. */
   readonly right: string;
-  /** WGSL expression: units from one column to the next, all of which are read. */
-  readonly stride: string;
-  /** The value of `stride`. */
+  /** Units from one column to the next, all of which are read. */
   readonly units: number;
   /** Prefix of the sums `prefix_column_row`. */
   readonly sum: string;
@@ -33,8 +31,10 @@ export interface DecodePhase {
   readonly type: "i32" | "f32";
   /** Statements that make row `m` of x ready at `unit`. */
   loadRow(m: number, unit: string): string;
-  /** Statements that make a fetched unit of column `r` ready, given its name, `unit` and the column's name. */
-  expand(r: number, fetched: string, unit: string, column: string): string;
+  /** WGSL expression of type u32 that is read along with a unit, given its number and its column. */
+  readonly beside?: (unit: string, column: string) => string;
+  /** Statements that make a fetched unit of column `r` ready, given its name, its number, the column, and what lay beside. */
+  expand(r: number, fetched: string, unit: string, column: string, beside: string): string;
   /** Statements that add the product of column `r` and row `m` to `sum`. */
   multiply(r: number, m: number, sum: string): string;
 }
@@ -59,11 +59,19 @@ export function decodeWorkgroups(shape: DecodeShape, columns: number): Workgroup
 export interface DecodeSurroundings {
   /** Declarations at module scope. */
   readonly declarations?: string;
+  /** Statements once per workgroup that read what the prologue needs, before the first reads of the weight: reads are
+   * answered in their order. */
+  readonly reads?: string;
   /** Statements once per workgroup; may hold barriers. */
   readonly prologue?: string;
+  /** Values of a column that the result needs, as name and WGSL expression of type f32, read along with the weight. */
+  readonly parameters?: readonly (readonly [name: string, value: (column: string) => string])[];
   /** Statements for one result; `row` and `column` are known, `sum(phase)` names its sum. */
   readonly result: (sum: (phase: number) => string) => string;
 }
+
+/** Most units of 16 bytes that an invocation holds at once: all that it reads of its columns, or else a part. */
+const MOST_HELD = 20;
 
 /**
  * Writes the shader.
@@ -80,19 +88,20 @@ export function decodeShader(
   phases: readonly DecodePhase[],
   around: DecodeSurroundings,
 ): string {
-  const columns = range(shape.columns);
   const block = shape.columns * shape.subgroups;
-  const results = columns.flatMap((r) => range(rows).map((m) => ({ r, m })));
-  const mine = phases.map(({ sum, type }, p) => `
-    var mine_${p} = ${type}(0);
-    ${
-    results.map(({ r, m }) =>
-      `{ let total = subgroupAdd(${sum}_${r}_${m}); if (lane == ${
-        m * shape.columns + r
-      }u) { mine_${p} = total; } }`
-    )
-      .join("\n    ")
-  }`);
+  const held = phases.reduce((sum, { units }) => sum + Math.ceil(units / 32), 0) * shape.columns <= MOST_HELD;
+  const { parameters = [] } = around;
+  const readParameters = (index: string): string =>
+    `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, uniforms.columns - 1u); ${
+      parameters.map(([name, value]) => `${name} = ${value("of_lane")};`).join(" ")
+    }`;
+  const fetch = (index: string): string =>
+    `{
+    ${parameters.length === 0 ? "" : readParameters(index)}
+    ${columnNames(shape, `${index} * ${block}u + own`)}
+    ${heldFetches(shape, phases)}
+  }`;
+  const spread = resultSpread(shape, rows);
   return `
 ${around.declarations ?? ""}
 @compute @workgroup_size(${32 * shape.subgroups})
@@ -102,53 +111,166 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let lane = local % 32u;
-  ${around.prologue ?? ""}
+  let result_of_lane = lane / ${spread}u;
   let blocks = (uniforms.columns + ${block - 1}u) / ${block}u;
-  for (var index = workgroup.y * grid.x + workgroup.x; index < blocks; index += grid.x * grid.y) {
-    let column0 = index * ${block}u + (local / 32u) * ${shape.columns}u;
-    ${columns.map((r) => `let column_${r} = min(column0 + ${r}u, uniforms.columns - 1u);`).join("\n    ")}
-${phases.map((phase) => phaseLoop(shape, rows, phase)).join("\n")}
-${mine.join("\n")}
-    let row = lane / ${shape.columns}u;
-    let column = column0 + lane % ${shape.columns}u;
-    if (row < ${rows}u && column < uniforms.columns) {
+  let own = (local / 32u) * ${shape.columns}u;
+  var index = workgroup.y * grid.x + workgroup.x;
+  ${parameters.map(([name]) => `var ${name} = 0.0;`).join(" ")}
+  ${around.reads ?? ""}
+  ${held ? `${declareHeld(shape, phases)}\n  ${fetch("index")}` : ""}
+  ${around.prologue ?? ""}
+  while (index < blocks) {
+    let column0 = index * ${block}u + own;
+    ${held ? "" : `{ ${readParameters("index")} }`}
+    index += grid.x * grid.y;
+    ${phases.map((phase) => declareSums(shape, rows, phase)).join("\n    ")}
+    {
+      ${columnNames(shape, "column0")}
+      ${
+    held
+      ? heldProducts(shape, rows, phases)
+      : phases.map((phase) => streamedPhase(shape, rows, phase)).join("\n")
+  }
+    }
+${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
+    let row = result_of_lane / ${shape.columns}u;
+    let column = column0 + result_of_lane % ${shape.columns}u;
+    if (lane % ${spread}u == 0u && row < ${rows}u && column < uniforms.columns) {
       ${around.result((phase) => `mine_${phase}`)}
     }
+    ${held ? `if (index < blocks) ${fetch("index")}` : ""}
   }
 }`;
 }
 
-function phaseLoop(shape: DecodeShape, rows: number, phase: DecodePhase): string {
-  const unroll = Math.max(1, Math.min(shape.unroll, Math.ceil(phase.units / 32)));
-  const whole = phase.units % (32 * unroll) === 0;
-  const columns = range(shape.columns);
-  const at = (u: number): string => whole ? `unit_${u}` : `min(unit_${u}, ${phase.stride} - 1u)`;
-  const fetch = (r: number, u: number): string => {
-    const value = `${phase.right}[column_${r} * ${phase.stride} + ${at(u)}]`;
-    return whole ? value : `select(vec4<u32>(0u), ${value}, unit_${u} < ${phase.stride})`;
-  };
-  const step = (u: number): string =>
-    `{ let unit = ${at(u)};
-        ${columns.map((r) => phase.expand(r, `fetched_${r}_${u}`, "unit", `column_${r}`)).join("\n        ")}
-        ${
-      range(rows).map((m) =>
-        `{ ${phase.loadRow(m, "unit")} ${
-          columns.map((r) => phase.multiply(r, m, `${phase.sum}_${r}_${m}`)).join("\n          ")
-        } }`
-      ).join("\n        ")
-    } }`;
-  return `    ${
-    columns.flatMap((r) => range(rows).map((m) => `var ${phase.sum}_${r}_${m} = ${phase.type}(0);`)).join(" ")
+/** Lanes that hold the same result after the reduction. */
+function resultSpread({ columns }: DecodeShape, rows: number): number {
+  return 32 / 2 ** Math.ceil(Math.log2(rows * columns));
+}
+
+/**
+ * Adds up the sums of a phase over the subgroup. While there are several, the lanes of one half keep half of them and give
+ * the others away; in the end lane l holds result l / spread: result m * columns + r is that of row m and column r.
+ */
+function reduction({ columns }: DecodeShape, rows: number, { sum, type }: DecodePhase, p: number): string {
+  const results = range(rows).flatMap((m) => range(columns).map((r) => `${sum}_${r}_${m}`));
+  const lines: string[] = [];
+  let names = [
+    ...results,
+    ...Array(2 ** Math.ceil(Math.log2(results.length)) - results.length).fill(`${type}(0)`),
+  ];
+  for (let distance = 16; distance > 0; distance /= 2) {
+    const half = names.length / 2;
+    const next = (i: number): string => `total_${p}_${distance}_${i}`;
+    if (names.length === 1) {
+      lines.push(`let ${next(0)} = ${names[0]} + subgroupShuffleXor(${names[0]}, ${distance}u);`);
+      names = [next(0)];
+      continue;
+    }
+    lines.push(`let upper_${p}_${distance} = (lane & ${distance}u) != 0u;`);
+    names = range(half).map((i) => {
+      const [low, high, upper] = [names[i], names[i + half], `upper_${p}_${distance}`];
+      lines.push(
+        `let ${
+          next(i)
+        } = select(${low}, ${high}, ${upper}) + subgroupShuffleXor(select(${high}, ${low}, ${upper}), ${distance}u);`,
+      );
+      return next(i);
+    });
   }
-    for (var start = lane; start < ${phase.stride}; start += ${32 * unroll}u) {
-      ${range(unroll).map((u) => `let unit_${u} = start + ${32 * u}u;`).join(" ")}
-      ${
-    range(unroll).flatMap((u) => columns.map((r) => `let fetched_${r}_${u} = ${fetch(r, u)};`)).join(
-      "\n      ",
+  return `    ${lines.join("\n    ")}
+    let mine_${p} = ${names[0]};`;
+}
+
+const columnNames = (shape: DecodeShape, start: string): string =>
+  range(shape.columns).map((r) => `let column_${r} = min(${start} + ${r}u, uniforms.columns - 1u);`).join(
+    " ",
+  );
+
+const declareSums = (shape: DecodeShape, rows: number, { sum, type }: DecodePhase): string =>
+  range(shape.columns).flatMap((r) => range(rows).map((m) => `var ${sum}_${r}_${m} = ${type}(0);`)).join(" ");
+
+/** Statements that multiply fetched units, one of each column, with all rows. */
+function multiplyUnits(
+  shape: DecodeShape,
+  rows: number,
+  phase: DecodePhase,
+  unit: string,
+  fetched: (r: number) => string,
+): string {
+  const columns = range(shape.columns);
+  const row = (m: number): string =>
+    `{ ${phase.loadRow(m, "unit")} ${
+      columns.map((r) => phase.multiply(r, m, `${phase.sum}_${r}_${m}`)).join("\n        ")
+    } }`;
+  return `{ let unit = ${unit};
+        ${
+    columns.map((r) => phase.expand(r, fetched(r), "unit", `column_${r}`, `${fetched(r)}_beside`)).join(
+      "\n        ",
     )
   }
-      ${range(unroll).map(step).join("\n      ")}
-    }`;
+        ${range(rows).map(row).join("\n        ")} }`;
+}
+
+/** Loads of each column in a phase. */
+const loadsOf = ({ units }: DecodePhase): number[] => range(Math.ceil(units / 32));
+
+/** Calls `f` for each unit that an invocation holds, and joins what it gives. */
+function eachHeld(
+  shape: DecodeShape,
+  phases: readonly DecodePhase[],
+  f: (name: string, phase: DecodePhase, r: number, u: number) => string,
+): string {
+  return phases.flatMap((phase, p) =>
+    loadsOf(phase).flatMap((u) => range(shape.columns).map((r) => f(`fetched_${p}_${r}_${u}`, phase, r, u)))
+  ).join("\n    ");
+}
+
+const declareHeld = (shape: DecodeShape, phases: readonly DecodePhase[]): string =>
+  eachHeld(
+    shape,
+    phases,
+    (name, { beside }) => `var ${name}: vec4<u32>;${beside ? ` var ${name}_beside: u32;` : ""}`,
+  );
+
+/** Reads all units of the columns. */
+function heldFetches(shape: DecodeShape, phases: readonly DecodePhase[]): string {
+  return eachHeld(shape, phases, (name, { right, units, beside }, r, u) => {
+    const unit = units >= 32 * (u + 1) ? `lane + ${32 * u}u` : `min(lane + ${32 * u}u, ${units - 1}u)`;
+    const more = beside ? ` ${name}_beside = ${beside(`(${unit})`, `column_${r}`)};` : "";
+    return `${name} = ${right}[column_${r} * ${units}u + ${unit}];${more}`;
+  });
+}
+
+/** Multiplies what is held. */
+function heldProducts(shape: DecodeShape, rows: number, phases: readonly DecodePhase[]): string {
+  return phases.flatMap((phase, p) =>
+    loadsOf(phase).map((u) => {
+      const product = multiplyUnits(shape, rows, phase, `lane + ${32 * u}u`, (r) => `fetched_${p}_${r}_${u}`);
+      return phase.units >= 32 * (u + 1) ? product : `if (lane + ${32 * u}u < ${phase.units}u) ${product}`;
+    })
+  ).join("\n      ");
+}
+
+/** Long rows: some units of each column at a time. */
+function streamedPhase(shape: DecodeShape, rows: number, phase: DecodePhase): string {
+  const unroll = Math.max(1, Math.min(shape.unroll, Math.ceil(phase.units / 32)));
+  const whole = phase.units % (32 * unroll) === 0;
+  const fetch = (r: number, u: number): string => {
+    const unit = whole ? `unit_${u}` : `min(unit_${u}, ${phase.units - 1}u)`;
+    const name = `fetched_${r}_${u}`;
+    const more = phase.beside ? ` let ${name}_beside = ${phase.beside(unit, `column_${r}`)};` : "";
+    return `let ${name} = ${phase.right}[column_${r} * ${phase.units}u + ${unit}];${more}`;
+  };
+  const product = (u: number): string => {
+    const statements = multiplyUnits(shape, rows, phase, `unit_${u}`, (r) => `fetched_${r}_${u}`);
+    return whole ? statements : `if (unit_${u} < ${phase.units}u) ${statements}`;
+  };
+  return `      for (var start = lane; start < ${phase.units}u; start += ${32 * unroll}u) {
+        ${range(unroll).map((u) => `let unit_${u} = start + ${32 * u}u;`).join(" ")}
+        ${range(unroll).flatMap((u) => range(shape.columns).map((r) => fetch(r, u))).join("\n        ")}
+        ${range(unroll).map(product).join("\n        ")}
+      }`;
 }
 
 /** Numbers 0 to count - 1. */

@@ -1,6 +1,6 @@
 // What happens to the sums of a product on subgroup matrices: through workgroup memory, where every invocation holds
-// neighbors of known place, or straight to the result.
-import { accumulators, type MatrixShape, sumRowVectors } from "./_matrix_tile.ts";
+// neighbors of known place. Straight to the result would be 4-byte writes: slower.
+import { accumulators, type MatrixShape, sumRow } from "./_matrix_tile.ts";
 
 /** What is done with sums on their way out, four neighboring columns at a time. */
 export interface MatrixEpilogue {
@@ -30,7 +30,7 @@ export function drainSums(
   after: (i: number) => string = () => "",
 ): string {
   const across = 4 * shape.matrices[1];
-  const rowStride = sumRowVectors(shape);
+  const rowStride = sumRow(shape);
   const rowsPerPass = 32 / across;
   return `
   {
@@ -40,7 +40,7 @@ ${
     accumulators(shape, prefix).map((names, i) => `
     ${
       names.map((name, j) =>
-        `subgroupMatrixStore<row_major>(&tile, sums + ${4 * j}u, ${name}, ${rowStride}u);`
+        `subgroupMatrixStore<row_major>(&tile, sums + ${8 * j}u, ${name}, ${rowStride}u);`
       ).join(
         "\n    ",
       )
@@ -49,8 +49,8 @@ ${
     for (var t = 0u; t < ${16 / rowsPerPass}u; t++) {
       let line = t * ${rowsPerPass}u + lane / ${across}u;
       let row = row0 + subgroup_row + ${16 * i}u + line;
-      let place = sums + line * ${rowStride}u + lane % ${across}u;
-      let sums_here = bitcast<vec4<${epilogue.from}>>(tile[place]);
+      let place = sums + line * ${rowStride}u + 2u * (lane % ${across}u);
+      let sums_here = bitcast<vec4<${epilogue.from}>>(vec4<u32>(tile[place], tile[place + 1u]));
       ${epilogue.perRow ?? ""}
       let results = ${epilogue.result};
       ${use("results", "place")}
@@ -64,21 +64,10 @@ ${
 /** Loads sums that `drainSums` left in workgroup memory as float accumulators of matrix row `i`. */
 export function reloadSums(shape: MatrixShape, prefix: string, i: number): string {
   return accumulators(shape, prefix)[i].map((name, j) =>
-    `${name} = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&tile, sums + ${4 * j}u, ${
-      sumRowVectors(shape)
+    `${name} = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&tile, sums + ${8 * j}u, ${
+      sumRow(shape)
     }u);`
   ).join("\n    ") + "\n    workgroupBarrier();";
-}
-
-/** Stores float accumulators straight into `y`, an `array<vec4<f32>>` whose columns are whole tiles. */
-export function storeSums(shape: MatrixShape, prefix: string): string {
-  return accumulators(shape, prefix).flatMap((names, i) =>
-    names.map((name, j) =>
-      `  subgroupMatrixStore<row_major>(&y, ((row0 + subgroup_row + ${
-        16 * i
-      }u) * uniforms.columns + column0 + subgroup_column + ${16 * j}u) / 4u, ${name}, uniforms.columns / 4u);`
-    )
-  ).join("\n");
 }
 
 /** Writes four results to `y` where they lie inside the matrix; `y` holds vectors if the column count allows it. */

@@ -1,7 +1,7 @@
 // The exact integer product on subgroup matrices, which integer_matmul and quik_linear share.
 import { type CodeBits, packedRowBytes } from "../specs.ts";
-import { codesExpansion } from "./_operands.ts";
-import { matrixOperand, type MatrixPhase, type MatrixShape, tiling } from "./_matrix_tile.ts";
+import { codeFunctions, codeRows } from "./_matrix_operands.ts";
+import { type MatrixOperand, type MatrixPhase, type MatrixShape, tiling } from "./_matrix_tile.ts";
 
 /** What the product needs to know of a spec. */
 export interface IntegerProduct {
@@ -20,17 +20,18 @@ export interface DeclaredPhase {
 
 /** The product of bindings `left` and `right`. */
 export function integerMatrixPhase(spec: IntegerProduct, shape: MatrixShape): DeclaredPhase {
+  const { inner, activationBits, weightBits } = spec;
   const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
-  const left = codesExpansion(spec.activationBits, spec.weightBits);
-  const right = codesExpansion(spec.weightBits, spec.activationBits);
-  const units = (bits: CodeBits): number => packedRowBytes(spec.inner, bits) / 16;
+  const operand = (
+    buffer: string,
+    rows: string | undefined,
+    bits: CodeBits,
+    otherBits: CodeBits,
+  ): MatrixOperand => codeRows({ buffer, rowBytes: packedRowBytes(inner, bits), rows }, bits, otherBits);
+  const left = operand("left", leftRows, activationBits, weightBits);
+  const right = operand("right", rightRows, weightBits, activationBits);
   return {
-    declarations: [...new Set([left.functions, right.functions])].join("\n"),
-    phase: {
-      component: "i8",
-      left: matrixOperand("left", units(spec.activationBits), leftRows, shape, left.expand),
-      right: matrixOperand("right", units(spec.weightBits), rightRows, shape, right.expand),
-      steps: Math.ceil(spec.inner / shape.stepBytes),
-    },
+    declarations: codeFunctions(activationBits, weightBits),
+    phase: { component: "i8", left, right, blocks: Math.ceil(inner / (32 * left.slabs)) },
   };
 }

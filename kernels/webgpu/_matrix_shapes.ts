@@ -4,9 +4,13 @@ import { matrixTile } from "./_matrix_tile.ts";
 
 /** Tile shapes by variant name. */
 export const MATRIX_SHAPES: readonly (readonly [name: string, shape: MatrixShape])[] = [
-  ["matrix_128x128", { matrices: [4, 4], subgroups: [2, 2], stepBytes: 128 }],
-  ["matrix_128x128_narrow", { matrices: [2, 4], subgroups: [4, 2], stepBytes: 128 }],
-  ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], stepBytes: 128 }],
+  ["matrix_256x128", { matrices: [4, 4], subgroups: [4, 2], pipelined: true, sets: 1 }],
+  ["matrix_128x256", { matrices: [4, 4], subgroups: [2, 4], pipelined: true, sets: 1 }],
+  ["matrix_256x128_2", { matrices: [4, 4], subgroups: [4, 2], pipelined: true }],
+  ["matrix_128x128", { matrices: [4, 4], subgroups: [2, 2], pipelined: true, sets: 1 }],
+  ["matrix_128x128_simple", { matrices: [4, 4], subgroups: [2, 2] }],
+  ["matrix_128x128_simple1", { matrices: [4, 4], subgroups: [2, 2], sets: 1 }],
+  ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], pipelined: true, sets: 1 }],
 ];
 
 /** Fewest rows for which subgroup matrices pay: below, reading the weight is what takes time. */

@@ -12,22 +12,25 @@ export interface MatrixShape {
   readonly matrices: readonly [rows: number, columns: number];
   /** Subgroups down and across in the tile of the workgroup. */
   readonly subgroups: readonly [rows: number, columns: number];
-  /** Bytes of k per step and row of a tile. */
-  readonly stepBytes: 64 | 128;
+  readonly pipelined?: boolean;
+  readonly sets?: number;
+  readonly ablate?: string;
 }
 
-/** One side of a product: rows of 16-byte units. */
+/** One side of a product. Four invocations share a row of the tile; each loads a quarter of its part of a block. */
 export interface MatrixOperand {
-  /** Binding of type `array<vec4<u32>>`. */
+  /** Binding of an array of `load`. */
   readonly buffer: string;
-  /** Units from one row to the next. A constant of the shader: a variable would cost a register per fetched unit. */
+  /** WGSL type of a quarter. */
+  readonly load: "vec4<u32>" | "vec2<u32>";
+  /** Quarters from one row to the next. A constant of the shader: a variable would cost a register per load. */
   readonly stride: number;
   /** WGSL expression for the number of rows where a tile may reach beyond them, otherwise undefined. */
   readonly rows?: string;
-  /** Whether the units of a row fill whole steps. */
-  readonly wholeSteps: boolean;
-  /** WGSL expressions for the vectors that a fetched unit becomes in workgroup memory. */
-  readonly expand: readonly ((value: string) => string)[];
+  /** Slabs that a block becomes: the same on both sides. */
+  readonly slabs: number;
+  /** WGSL expression of type `vec2<u32>`: the eight bytes that a loaded quarter gives to a slab. */
+  pair(loaded: string, slab: number): string;
 }
 
 /** A product that is added into accumulators. */
@@ -36,15 +39,19 @@ export interface MatrixPhase {
   readonly component: "i8" | "f16";
   readonly left: MatrixOperand;
   readonly right: MatrixOperand;
-  /** Number of steps. */
-  readonly steps: number;
+  /** Number of blocks. */
+  readonly blocks: number;
 }
 
 /** Rows of tiles that are walked together. */
 const BAND = 4;
-const PAD_VECTORS = 1;
-/** Vectors between rows of sums in workgroup memory, beyond the sums: keeps eight rows in different banks. */
-const SUM_PAD_VECTORS = 2;
+/** Pairs of words from one row of a tile to the next: two slabs of 32 bytes, and 16 bytes that keep the eight rows
+ * that are read together in different banks. */
+const ROW = 10;
+/** The row that an invocation fills: in this order, the four rows that are written together lie in different banks. */
+const LINE = "(local / 32u) * 8u + ((local / 4u) % 4u) * 2u + (local / 16u) % 2u";
+/** Pairs of words between rows of sums in workgroup memory, beyond the sums: keeps eight rows in different banks. */
+const SUM_PAD = 4;
 
 /** Rows and columns of a workgroup's tile. */
 export function matrixTile(shape: MatrixShape): { rows: number; columns: number; threads: number } {
@@ -69,7 +76,7 @@ export function matrixFits(
     );
   return components.every(has) && (float16 || !components.includes("f16")) &&
     subgroupMinSize === 32 && subgroupMaxSize === 32 &&
-    memoryVectors(shape) * 16 <= limits.maxComputeWorkgroupStorageSize &&
+    memoryPairs(shape) * 8 <= limits.maxComputeWorkgroupStorageSize &&
     matrixTile(shape).threads <= limits.maxComputeInvocationsPerWorkgroup;
 }
 
@@ -82,19 +89,16 @@ export function matrixEnables(components: readonly ("i8" | "f16")[]): string[] {
   ];
 }
 
-function rowVectors(shape: MatrixShape): number {
-  return shape.stepBytes / 16 + PAD_VECTORS;
+/** Pairs of words from one row of sums to the next, where a subgroup keeps sixteen rows of them. */
+export function sumRow({ matrices }: MatrixShape): number {
+  return 8 * matrices[1] + SUM_PAD;
 }
 
-/** Vectors from one row of sums to the next, where a subgroup keeps sixteen rows of them. */
-export function sumRowVectors({ matrices }: MatrixShape): number {
-  return 4 * matrices[1] + SUM_PAD_VECTORS;
-}
-
-function memoryVectors(shape: MatrixShape): number {
+/** Pairs of words in workgroup memory. */
+function memoryPairs(shape: MatrixShape): number {
   const { rows, columns } = matrixTile(shape);
-  const sums = 16 * sumRowVectors(shape) * shape.subgroups[0] * shape.subgroups[1];
-  return Math.max((rows + columns) * rowVectors(shape), sums);
+  const sums = 16 * sumRow(shape) * shape.subgroups[0] * shape.subgroups[1];
+  return Math.max((rows + columns) * ROW, sums);
 }
 
 /** Names of a subgroup's accumulators, row by row. */
@@ -109,7 +113,7 @@ export function accumulators({ matrices }: MatrixShape, prefix: string): string[
 export function matrixPrologue(shape: MatrixShape, { leftRows, rightRows }: Tiling): string {
   const { rows, columns, threads } = matrixTile(shape);
   return `
-var<workgroup> tile: array<vec4<u32>, ${memoryVectors(shape)}>;
+var<workgroup> tile: array<vec2<u32>, ${memoryPairs(shape)}>;
 
 @compute @workgroup_size(${threads})
 fn main(
@@ -133,7 +137,7 @@ fn main(
   let lane = local % 32u;
   let subgroup_row = (subgroup / ${shape.subgroups[1]}u) * ${16 * shape.matrices[0]}u;
   let subgroup_column = (subgroup % ${shape.subgroups[1]}u) * ${16 * shape.matrices[1]}u;
-  let sums = subgroup * ${16 * sumRowVectors(shape)}u;`;
+  let sums = subgroup * ${16 * sumRow(shape)}u;`;
 }
 
 function within(start: string, beyond: string | undefined, last: string): string {
@@ -148,122 +152,135 @@ export function declareSums(shape: MatrixShape, prefix: string, type: "i32" | "f
 
 /** Adds a product into the accumulators `prefix_i_j`. */
 export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: string): string {
-  const left = staging(shape, phase.left, "left");
-  const right = staging(shape, phase.right, "right");
+  const { slabs } = phase.left;
+  const sides = [staging(shape, phase, "left"), staging(shape, phase, "right")];
+  const each = (f: (side: Staging) => string): string => sides.map(f).join("\n      ");
+  // Slabs are written one step before they are read, or two: fragments are then read a step before they are multiplied.
+  const lead = shape.pipelined ? 2 : 1;
+  const sets = shape.sets ?? 2;
+  // A register is read again as soon as it is stored, so that reads have all other sets' time to arrive.
+  const store = (from: string, ahead: number): string => {
+    const slab = ahead % slabs;
+    const block = Math.floor(ahead / slabs);
+    const set = block % sets;
+    const write = each((side) => side.store(set, slab, ahead % 2));
+    if (slab < slabs - 1 || shape.ablate === "fetch") return write;
+    return `${write}\n      ${
+      each((side) => side.fetch(set, `min(${from} + ${block + sets}u, blocks - 1u)`))
+    }`;
+  };
+  const step = (ahead: number): string =>
+    `{
+        ${loadFragments(shape, phase, (ahead + lead - 1) % 2)}
+        ${store("block", ahead + lead)}
+        ${multiply(shape, prefix, ahead % 2)}
+        workgroupBarrier();
+      }`;
+  const block = (set: number): string =>
+    [
+      ...(set === 0 ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
+      ...range(slabs).map((slab) => step(set * slabs + slab)),
+    ].join("\n      ");
   return `
   {
-    let steps = ${phase.steps}u;
-    ${left.declare}
-    ${right.declare}
-    ${left.fetch("0u")}
-    ${right.fetch("0u")}
-    for (var step = 0u; step < steps; step++) {
-      workgroupBarrier();
-      // Each register is fetched again as soon as it is stored: the reads have the barrier and the whole product to arrive.
-      let next = min(step + 1u, steps - 1u);
-      ${left.advance("next")}
-      ${right.advance("next")}
-      workgroupBarrier();
-      ${multiplyStep(shape, phase.component, prefix)}
-    }
+    let blocks = ${phase.blocks}u;
+    ${each((side) => side.declare)}
+    ${declareFragments(shape, phase)}
+    ${range(sets).map((set) => each((side) => side.fetch(set, `min(${set}u, blocks - 1u)`))).join("\n    ")}
+    ${range(lead).map((ahead) => store("0u", ahead)).join("\n    ")}
     workgroupBarrier();
+    ${shape.pipelined ? `${loadFragments(shape, phase, 0)}\n    workgroupBarrier();` : ""}
+    for (var block = 0u; block < blocks; block += ${sets}u) {
+      ${range(sets).map(block).join("\n      ")}
+    }
   }`;
 }
 
-function multiplyStep(shape: MatrixShape, component: "i8" | "f16", prefix: string): string {
+function fragmentTypes({ component }: MatrixPhase): { left: string; right: string } {
   const depth = component === "i8" ? 32 : 16;
-  const row = rowVectors(shape);
-  const rightStart = matrixTile(shape).rows * row;
-  const sums = accumulators(shape, prefix);
-  const slab = (q: number): string =>
-    `{
-        ${
-      sums.map((_, i) =>
-        `let a_${i} = subgroupMatrixLoad<subgroup_matrix_left<${component}, ${depth}, 16>, row_major>(&tile, left_start + ${
-          16 * i * row + 2 * q
-        }u, ${row}u);`
-      ).join("\n        ")
-    }
-        ${
-      sums[0].map((_, j) =>
-        `let b_${j} = subgroupMatrixLoad<subgroup_matrix_right<${component}, 16, ${depth}>, col_major>(&tile, right_start + ${
-          16 * j * row + 2 * q
-        }u, ${row}u);`
-      ).join("\n        ")
-    }
-        ${
-      sums.flatMap((names, i) =>
-        names.map((sum, j) => `${sum} = subgroupMatrixMultiplyAccumulate(a_${i}, b_${j}, ${sum});`)
-      ).join("\n        ")
-    }
-      }`;
-  return `let left_start = subgroup_row * ${row}u;
-      let right_start = ${rightStart}u + subgroup_column * ${row}u;
-      ${range(shape.stepBytes / 32).map(slab).join("\n      ")}`;
+  return {
+    left: `subgroup_matrix_left<${component}, ${depth}, 16>`,
+    right: `subgroup_matrix_right<${component}, 16, ${depth}>`,
+  };
 }
 
-/** Statements that move an operand from storage through registers into its part of the tile. */
-function staging(
-  shape: MatrixShape,
-  operand: MatrixOperand,
-  side: "left" | "right",
-): { declare: string; fetch: (step: string) => string; advance: (step: string) => string } {
+function declareFragments(shape: MatrixShape, phase: MatrixPhase): string {
+  const { left, right } = fragmentTypes(phase);
+  return [0, 1].flatMap((set) => [
+    ...range(shape.matrices[0]).map((i) => `var a${set}_${i}: ${left};`),
+    ...range(shape.matrices[1]).map((j) => `var b${set}_${j}: ${right};`),
+  ]).join(" ");
+}
+
+function loadFragments(shape: MatrixShape, phase: MatrixPhase, set: number): string {
+  const { left, right } = fragmentTypes(phase);
+  const rightStart = matrixTile(shape).rows * ROW;
+  return [
+    ...range(shape.matrices[0]).map((i) =>
+      `a${set}_${i} = subgroupMatrixLoad<${left}, row_major>(&tile, subgroup_row * ${ROW}u + ${
+        16 * i * ROW + 4 * set
+      }u, ${ROW}u);`
+    ),
+    ...range(shape.matrices[1]).map((j) =>
+      `b${set}_${j} = subgroupMatrixLoad<${right}, col_major>(&tile, subgroup_column * ${ROW}u + ${
+        rightStart + 16 * j * ROW + 4 * set
+      }u, ${ROW}u);`
+    ),
+  ].join("\n        ");
+}
+
+function multiply(shape: MatrixShape, prefix: string, set: number): string {
+  return accumulators(shape, prefix).flatMap((names, i) =>
+    names.map((sum, j) => `${sum} = subgroupMatrixMultiplyAccumulate(a${set}_${i}, b${set}_${j}, ${sum});`)
+  ).join("\n        ");
+}
+
+/** How one operand moves from storage through registers into its part of the tile. */
+interface Staging {
+  /** Declarations of indices and registers. */
+  readonly declare: string;
+  /** Statements that read a block into a set of registers. */
+  fetch(set: number, block: string): string;
+  /** Statements that write one slab of a set to a stage. */
+  store(set: number, slab: number, stage: number): string;
+}
+
+function staging(shape: MatrixShape, phase: MatrixPhase, side: "left" | "right"): Staging {
+  const operand = phase[side];
   const { rows, columns, threads } = matrixTile(shape);
+  const sets = shape.sets ?? 2;
   const lines = side === "left" ? rows : columns;
-  const row = rowVectors(shape);
-  const units = shape.stepBytes / 16 / operand.expand.length;
-  const perPass = threads / units;
+  const perPass = threads / 4;
   const passes = range(lines / perPass);
   const start = side === "left" ? "row0" : "column0";
+  const name = (set: number, i: number): string => `${side}_${set}_${i}`;
   const at = (i: number): string => {
-    const line = `${start} + ${side}_line + ${i * perPass}u`;
-    return operand.rows === undefined
-      ? `${side}_from + ${i * perPass * operand.stride}u`
-      : `min(${line}, ${operand.rows} - 1u) * ${operand.stride}u + ${side}_unit`;
+    const line = `${start} + line + ${i * perPass}u`;
+    return `${
+      operand.rows === undefined ? `(${line})` : `min(${line}, ${operand.rows} - 1u)`
+    } * ${operand.stride}u + quarter`;
   };
-  const fetch = (i: number, step: string): string => {
-    const index = `${side}_at_${i} + ${step} * ${units}u`;
-    if (operand.wholeSteps) return `${side}_${i} = ${operand.buffer}[${index}];`;
-    const unit = `${step} * ${units}u + ${side}_unit`;
-    return `${side}_${i} = select(vec4<u32>(0u), ${operand.buffer}[min(${index}, arrayLength(&${operand.buffer}) - 1u)], ${unit} < ${operand.stride}u);`;
-  };
-  const store = (i: number): string =>
-    operand.expand.map((expand, e) =>
-      `tile[${side}_to + ${i * perPass * row + e}u] = ${expand(`${side}_${i}`)};`
-    ).join(" ");
+  const fetch = (set: number, block: string): string =>
+    passes.map((i) => {
+      const index = `${side}_at_${i} + ${block} * 4u`;
+      if (operand.stride % 4 === 0) return `${name(set, i)} = ${operand.buffer}[${index}];`;
+      return `${
+        name(set, i)
+      } = select(${operand.load}(0u), ${operand.buffer}[min(${index}, arrayLength(&${operand.buffer}) - 1u)], ${block} * 4u + quarter < ${operand.stride}u);`;
+    }).join(" ");
   return {
     declare: [
-      `let ${side}_line = local / ${units}u;`,
-      `let ${side}_unit = local % ${units}u;`,
-      `let ${side}_from = (${start} + ${side}_line) * ${operand.stride}u + ${side}_unit;`,
-      `let ${side}_to = ${
-        side === "left" ? 0 : rows * row
-      }u + ${side}_line * ${row}u + ${side}_unit * ${operand.expand.length}u;`,
-      ...passes.map((i) => `let ${side}_at_${i} = ${at(i)}; var ${side}_${i}: vec4<u32>;`),
+      ...(side === "left" ? ["let quarter = local % 4u;", `let line = ${LINE};`] : []),
+      `let ${side}_to = ${side === "left" ? 0 : rows * ROW}u + line * ${ROW}u + quarter;`,
+      ...passes.map((i) => `let ${side}_at_${i} = ${at(i)};`),
+      range(sets).flatMap((set) => passes.map((i) => `var ${name(set, i)}: ${operand.load};`)).join(" "),
     ].join("\n    "),
-    fetch: (step) => passes.map((i) => fetch(i, step)).join("\n      "),
-    advance: (step) => passes.map((i) => `${store(i)} ${fetch(i, step)}`).join("\n      "),
+    fetch,
+    store: (set, slab, stage) =>
+      passes.map((i) =>
+        `tile[${side}_to + ${i * perPass * ROW + 4 * stage}u] = ${operand.pair(name(set, i), slab)};`
+      ).join(" "),
   };
-}
-
-/**
- * A binding as an operand.
- *
- * @param name The binding.
- * @param units Units of a row, which are its stride.
- * @param rows WGSL expression for the number of rows where a tile may reach beyond them.
- * @param shape The tile.
- * @param expand What becomes of a unit.
- */
-export function matrixOperand(
-  name: string,
-  units: number,
-  rows: string | undefined,
-  shape: MatrixShape,
-  expand: MatrixOperand["expand"],
-): MatrixOperand {
-  const perStep = shape.stepBytes / 16 / expand.length;
-  return { buffer: name, stride: units, rows, wholeSteps: units > 0 && units % perStep === 0, expand };
 }
 
 /** How the tiles of a result lie: see `tiling`. */

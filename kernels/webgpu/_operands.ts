@@ -11,7 +11,8 @@ export interface OperandSource {
   readonly rows: string;
 }
 
-const SPREAD = `
+/** WGSL function `spread_low`: sixteen packed nibbles to bytes of 16 times their value, in order. */
+export const SPREAD_NIBBLES = `
 // Four nibbles of a half word, in order, to the high halves of four bytes: each byte is 16 times its signed nibble.
 fn spread_nibbles(half: u32) -> u32 {
   let pairs = (half | (half << 8u)) & 0x00ff00ffu;
@@ -66,7 +67,7 @@ export function codesExpansion(bits: CodeBits, otherBits: CodeBits): CodesExpans
     };
   }
   return {
-    functions: SPREAD,
+    functions: SPREAD_NIBBLES,
     expand: [(value) => `spread_low(${value}.xy)`, (value) => `spread_low(${value}.zw)`],
   };
 }
@@ -175,36 +176,41 @@ fn bfloat16_pair(word: u32) -> vec2<f32> {
 export interface FloatStorage {
   /** WGSL type of the binding. */
   readonly binding: string;
+  /** WGSL expression of type u32: the word of `buffer` that holds element `index`. */
+  word(buffer: string, index: string): string;
+  /** WGSL expression for element `index`, given its word. */
+  value(word: string, index: string): string;
   /** WGSL expression for element `index` of `buffer`. */
   load(buffer: string, index: string): string;
 }
 
 /** Element access of each storage type. */
 export function floatStorage(type: FloatType | ScaleType): FloatStorage {
-  const part = (buffer: string, index: string, perWord: number): string => {
-    const bits = 32 / perWord;
-    return `((${buffer}[(${index}) / ${perWord}u] >> (((${index}) % ${perWord}u) * ${bits}u)) & ${
-      2 ** bits - 1
-    }u)`;
-  };
-  switch (type) {
-    case "float32":
-      return { binding: "array<f32>", load: (buffer, index) => `${buffer}[${index}]` };
-    case "float16":
-      return {
-        binding: "array<u32>",
-        load: (buffer, index) => `unpack2x16float(${part(buffer, index, 2)}).x`,
-      };
-    case "bfloat16":
-      return {
-        binding: "array<u32>",
-        load: (buffer, index) => `bitcast<f32>(${part(buffer, index, 2)} << 16u)`,
-      };
-    case "float8E4M3":
-      return { binding: "array<u32>", load: (buffer, index) => `decode_e4m3(${part(buffer, index, 4)})` };
-    case "float8E8M0":
-      return { binding: "array<u32>", load: (buffer, index) => `decode_e8m0(${part(buffer, index, 4)})` };
+  if (type === "float32") {
+    return {
+      binding: "array<f32>",
+      word: (buffer, index) => `bitcast<u32>(${buffer}[${index}])`,
+      value: (word) => `bitcast<f32>(${word})`,
+      load: (buffer, index) => `${buffer}[${index}]`,
+    };
   }
+  const perWord = type.startsWith("float8") ? 4 : 2;
+  const bits = 32 / perWord;
+  const decode: Record<Exclude<FloatType | ScaleType, "float32">, (part: string) => string> = {
+    float16: (part) => `unpack2x16float(${part}).x`,
+    bfloat16: (part) => `bitcast<f32>(${part} << 16u)`,
+    float8E4M3: (part) => `decode_e4m3(${part})`,
+    float8E8M0: (part) => `decode_e8m0(${part})`,
+  };
+  const word = (buffer: string, index: string): string => `${buffer}[(${index}) / ${perWord}u]`;
+  const value = (from: string, index: string): string =>
+    decode[type](`((${from} >> (((${index}) % ${perWord}u) * ${bits}u)) & ${2 ** bits - 1}u)`);
+  return {
+    binding: "array<u32>",
+    word,
+    value,
+    load: (buffer, index) => value(word(buffer, index), index),
+  };
 }
 
 /** WGSL functions that `floatStorage` calls for 8-bit types. */

@@ -1,20 +1,16 @@
 // The tiled product that all matrix ops share: one workgroup of 16 x 16 invocations computes a tile of the result, each
 // invocation a block of it in registers. Operands pass through workgroup memory as vectors of four words (four floats,
-// or sixteen int8), the vectors of one k side by side, so that neighbors read neighboring vectors without bank conflicts.
+// or sixteen int8), row by row.
 // The next tiles are fetched into registers while the current ones are multiplied.
 
 /** Invocations along each side of a workgroup. */
 const SIDE = 16;
 const THREADS = SIDE * SIDE;
-/** Blocks of one vector of k in a tile: one per invocation along a side, and two that keep filling free of bank conflicts. */
-const LINE = SIDE + 2;
-
 /**
- * Vectors of one invocation's block, which lie together, and one of padding against bank conflicts. Loads from a block
- * differ in a constant index, so that an implementation that checks bounds checks once per block.
+ * Vectors from one row of a tile to the next. An odd number keeps neighboring rows in different banks.
  */
-function blockSize(lines: number): number {
-  return lines / SIDE + 1;
+function rowStride({ depth }: TileShape): number {
+  return depth + 1 + depth % 2;
 }
 
 /** One side of a product: how its rows are read, a unit of k at a time. */
@@ -89,7 +85,7 @@ export function multiplyFloat(sum: string, a: string, b: string): string {
 
 /** Bytes of workgroup memory that a tiled shader of this shape takes. */
 export function tileBytes(shape: TileShape): number {
-  return (blockSize(shape.rows) + blockSize(shape.columns)) * LINE * shape.depth * 16;
+  return (shape.rows + shape.columns) * rowStride(shape) * 16;
 }
 
 /** Workgroups along x and y that cover a result. */
@@ -145,8 +141,8 @@ ${
     }
   }`);
   return `
-var<workgroup> left_tile: array<array<${vector}, ${blockSize(shape.rows)}>, ${LINE * shape.depth}>;
-var<workgroup> right_tile: array<array<${vector}, ${blockSize(shape.columns)}>, ${LINE * shape.depth}>;
+var<workgroup> left_tile: array<array<${vector}, ${rowStride(shape)}>, ${shape.rows}>;
+var<workgroup> right_tile: array<array<${vector}, ${rowStride(shape)}>, ${shape.columns}>;
 
 ${declarations.join("\n")}
 
@@ -166,8 +162,6 @@ ${rows.join("")}
 function phaseLoop(shape: TileShape, phase: TilePhase): string {
   const left = staging(shape, phase.left, "left", shape.rows);
   const right = staging(shape, phase.right, "right", shape.columns);
-  const blockRows = range(shape.rows / SIDE);
-  const blockColumns = range(shape.columns / SIDE);
   return `  {
     ${left.declare}
     ${right.declare}
@@ -182,29 +176,30 @@ function phaseLoop(shape: TileShape, phase: TilePhase): string {
         ${left.fetch("(step + 1u)")}
         ${right.fetch("(step + 1u)")}
       }
-      for (var v = 0u; v < ${shape.depth}u; v++) {
-        ${
-    blockRows.map((i) => `let a_${i} = left_tile[v * ${LINE}u + y_local][${i}];`).join(
-      "\n        ",
-    )
-  }
-${
-    blockColumns.map((j) =>
-      `        {
-          let b = right_tile[v * ${LINE}u + x_local][${j}];
-          ${
-        blockRows.map((i) => phase.multiply(`${phase.accumulator}_${i}_${j}`, `a_${i}`, "b")).join(
-          "\n          ",
-        )
-      }
-        }`
-    ).join("\n")
-  }
-      }
+      ${range(shape.depth).map((v) => multiplyVectors(shape, phase, v)).join("\n      ")}
       workgroupBarrier();
       ${phase.flush ? flushBlock(shape, phase, phase.flush) : ""}
     }
   }`;
+}
+
+/** Vector `v` of every row of the block times that of every column. Unrolled: the constant index costs no check of bounds. */
+function multiplyVectors(shape: TileShape, phase: TilePhase, v: number): string {
+  const blockRows = range(shape.rows / SIDE);
+  const row = (i: number): string => `let a_${i} = left_tile[y_local + ${i * SIDE}u][${v}];`;
+  const column = (j: number): string =>
+    `{
+          let b = right_tile[x_local + ${j * SIDE}u][${v}];
+          ${
+      blockRows.map((i) => phase.multiply(`${phase.accumulator}_${i}_${j}`, `a_${i}`, "b")).join(
+        "\n          ",
+      )
+    }
+        }`;
+  return `{
+        ${blockRows.map(row).join("\n        ")}
+        ${range(shape.columns / SIDE).map(column).join("\n        ")}
+      }`;
 }
 
 function flushBlock(shape: TileShape, { accumulator }: TilePhase, flush: Flush): string {
@@ -251,7 +246,7 @@ function staging(
     store: items.map((i) => {
       const { line, unit } = place(i);
       const stores = operand.expand.map((expand, e) =>
-        `${side}_tile[(${unit} * ${operand.expand.length}u + ${e}u) * ${LINE}u + ${line} % ${SIDE}u][${line} / ${SIDE}u] = ${
+        `${side}_tile[${line}][${unit} * ${operand.expand.length}u + ${e}u] = ${
           expand(`${side}_${i}`, `(${origin} + ${line})`, `${side}_unit_${i}`)
         };`
       );

@@ -24,18 +24,6 @@ const UNIT_BYTES = VECTORS * 16 + 8;
 const memoryBytes = ({ rows, inner }: CodebookLinearSpec): number =>
   rows * Math.ceil(inner / UNIT) * UNIT_BYTES;
 
-/** Splits the values at positions 2 i + odd of each eight into their three digits. */
-function split(i: number, odd: number): string {
-  const k = 2 * i + odd;
-  const lane = "xyzw"[k % 4];
-  const values = [0, 1, 2, 3].map((word) => `values[${2 * word + (k >> 2)}].${lane}`).join(", ");
-  return `let whole_${i} = vec4<i32>(round(vec4<f32>(${values}) * inverse));
-    let low_${i} = digit(whole_${i});
-    let rest_${i} = (whole_${i} - low_${i}) >> vec4<u32>(8u);
-    let middle_${i} = digit(rest_${i});
-    let high_${i} = (rest_${i} - middle_${i}) >> vec4<u32>(8u);`;
-}
-
 /** Reads four values of x, zeros beyond the row. */
 function loadX(inner: number): string {
   if (inner % 4 === 0) {
@@ -52,43 +40,69 @@ fn x_at(row: u32, k: u32) -> vec4<f32> {
 }`;
 }
 
-/** Turns one unit of x into digits. Value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0). */
+/**
+ * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
+ * Four neighbors share a unit, and its scale.
+ */
 function stageFunction({ inner }: CodebookLinearSpec): string {
+  const digits = (odd: number): string => {
+    const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
+    const store = (plane: number, digit: string): string =>
+      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(${digit});`;
+    return `{
+      let whole = vec4<i32>(round(vec4<f32>(${values}) * inverse));
+      let low = digit(whole);
+      let rest = (whole - low) >> vec4<u32>(8u);
+      let middle = digit(rest);
+      ${store(0, "low")} ${store(1, "middle")} ${store(2, "(rest - middle) >> vec4<u32>(8u)")}
+    }`;
+  };
   return `${loadX(inner)}
 fn digit(value: vec4<i32>) -> vec4<i32> {
   return ((value + vec4<i32>(128)) & vec4<i32>(255)) - vec4<i32>(128);
 }
-fn stage(row: u32, unit: u32, place: u32) {
-  var values: array<vec4<f32>, 8>;
-  var largest = vec4<f32>(0.0);
-  var totals = vec4<f32>(0.0);
-  for (var q = 0u; q < 8u; q++) {
-    let value = x_at(row, unit * ${UNIT}u + 4u * q);
-    values[q] = value;
-    largest = max(largest, abs(value));
-    totals += value;
+fn bytes(value: vec4<i32>) -> u32 {
+  let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
+  return parts.x | parts.y | parts.z | parts.w;
+}
+fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
+  let size = max(abs(a), abs(b));
+  var most = max(max(size.x, size.y), max(size.z, size.w));
+  var total = (a.x + a.y) + (a.z + a.w) + ((b.x + b.y) + (b.z + b.w));
+  most = max(most, subgroupShuffleXor(most, 1u));
+  total += subgroupShuffleXor(total, 1u);
+  most = max(most, subgroupShuffleXor(most, 2u));
+  total += subgroupShuffleXor(total, 2u);
+  if (inside) {
+    // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
+    let inverse = select(0.0, 8323072.0 / most, most > 0.0);
+    ${digits(0)}
+    ${digits(1)}
+    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / 8323072.0, total); }
   }
-  let most = max(max(largest.x, largest.y), max(largest.z, largest.w));
-  let inverse = select(0.0, 8323072.0 / most, most > 0.0);
-  // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
-  ${
-    [0, 1].map((odd) =>
-      `{
-    ${[0, 1, 2, 3].map((i) => split(i, odd)).join("\n    ")}
-    ${
-        ["low", "middle", "high"].map((name, plane) =>
-          `digits[${odd + 2 * plane}u * PLACES + place] = ${
-            [0, 1, 2, 3].map((i) =>
-              `((bitcast<vec4<u32>>(${name}_${i}) & vec4<u32>(255u)) << vec4<u32>(${8 * i}u))`
-            ).join(" | ")
-          };`
-        ).join("\n    ")
-      }
-  }`
-    ).join("\n  ")
-  }
-  unit_scale[place] = vec2<f32>(most / 8323072.0, totals.x + totals.y + totals.z + totals.w);
 }`;
+}
+
+/** Reading x, and turning it into digits: the statements of a decode kernel around its first reads of the weight. */
+function staging(spec: CodebookLinearSpec, threads: number): { reads: string; prologue: string } {
+  const units = packedRowBytes(spec.inner, 4) / 16;
+  const quarters = spec.rows * units * 4;
+  const items = range(Math.ceil(quarters / threads));
+  const place = (i: number): string => `min((local + ${i * threads}u) / 4u, ${quarters / 4 - 1}u)`;
+  const x = (i: number, half: number): string =>
+    `x_at(${place(i)} / ${units}u, ${place(i)} % ${units}u * ${UNIT}u + 8u * (local % 4u) + ${4 * half}u)`;
+  return {
+    reads: [
+      "let lowest = table[0]; let spacing = table[1] - lowest;",
+      ...items.map((i) => `let a_${i} = ${x(i, 0)}; let b_${i} = ${x(i, 1)};`),
+    ].join("\n  "),
+    prologue: `${
+      items.map((i) =>
+        `stage(a_${i}, b_${i}, ${place(i)}, local % 4u, local + ${i * threads}u < ${quarters}u);`
+      ).join("\n  ")
+    }
+  workgroupBarrier();`,
+  };
 }
 
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
@@ -99,21 +113,23 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
       lanes.map((lane) => `dot4I8Packed(d_${2 * plane + odd}.${lane}, w_${r}_${odd}.${lane})`)
     )
       .join(" + ");
-  const group = `unit * ${UNIT}u / ${spec.groupSize}u`;
+  const scales = floatStorage(spec.scaleType);
+  const group = (unit: string, column: string): string =>
+    `${column} * uniforms.groups + min(${unit} * ${UNIT}u / ${spec.groupSize}u, uniforms.groups - 1u)`;
   return {
     right: "right",
-    stride: "uniforms.right_stride",
     units,
     sum: "acc",
     type: "f32",
     loadRow: (m, unit) =>
       range(VECTORS).map((v) => `let d_${v} = digits[${v}u * PLACES + ${m * units}u + ${unit}];`).join(" ") +
       ` let x_here = unit_scale[${m * units}u + ${unit}];`,
-    expand: (r, fetched, _unit, column) =>
+    beside: (unit, column) => scales.word("scales", group(unit, column)),
+    expand: (r, fetched, unit, column, beside) =>
       `let w_${r}_0 = ${fetched} & vec4<u32>(0x0f0f0f0fu); let w_${r}_1 = (${fetched} >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-        let group_${r} = ${column} * uniforms.groups + min(${group}, uniforms.groups - 1u);
-        let scale_${r} = ${floatStorage(spec.scaleType).load("scales", `group_${r}`)};
-        let from_${r} = table[0]${spec.zeroPoint ? ` - zeros[group_${r}]` : ""};`,
+        let group_${r} = ${group(unit, column)};
+        let scale_${r} = ${scales.value(beside, `group_${r}`)};
+        let from_${r} = lowest${spec.zeroPoint ? ` - zeros[group_${r}]` : ""};`,
     multiply: (r, _m, sum) =>
       `${sum} += scale_${r} * (from_${r} * x_here.y + spacing * x_here.x * fma(f32(${
         dot(2, r)
@@ -143,12 +159,7 @@ var<workgroup> digits: array<vec4<u32>, ${places * VECTORS}>;
 var<workgroup> unit_scale: array<vec2<f32>, ${places}>;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
 ${stageFunction(spec)}`,
-    prologue: `
-  for (var place = local; place < ${places}u; place += ${32 * shape.subgroups}u) {
-    stage(place / ${units}u, place % ${units}u, place);
-  }
-  workgroupBarrier();
-  let spacing = table[1] - table[0];`,
+    ...staging(spec, 32 * shape.subgroups),
     result: (sum) => `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
   });
 }
@@ -167,7 +178,6 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
         bindings: bindingsOf(spec),
         uniforms: {
           columns: spec.columns,
-          right_stride: packedRowBytes(spec.inner, 4) / 16,
           groups: Math.ceil(spec.inner / spec.groupSize),
         },
         workgroups: decodeWorkgroups(shape, spec.columns),
@@ -180,4 +190,7 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
 /** Variants of `codebook_linear` for a few tokens. */
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
   codebookLinearDecode("decode_2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 132 }),
+  codebookLinearDecode("decode_1", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
+  codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
+  codebookLinearDecode("decode_16x2", { columns: 2, unroll: 4, subgroups: 32, workgroups: 132 }),
 ];

@@ -26,7 +26,6 @@ function phaseOf(spec: DenseLinearSpec): DecodePhase {
     Array.from({ length: vectors }, (_, v) => f(v)).join(" ");
   return {
     right: "right",
-    stride: "uniforms.right_stride",
     units,
     sum: "acc",
     type: "f32",
@@ -56,7 +55,7 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
           ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
           output(0, "y", "array<f32>"),
         ],
-        uniforms: { columns: spec.columns, right_stride: spec.inner / perUnit(spec) },
+        uniforms: { columns: spec.columns },
         workgroups: decodeWorkgroups(shape, spec.columns),
         body: decodeShader(shape, spec.rows, [phaseOf(spec)], {
           result: (sum) =>

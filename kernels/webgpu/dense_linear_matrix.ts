@@ -1,13 +1,13 @@
 // Dense products with float16 weights on subgroup matrices, for specs that allow x to be rounded to float16: a first pass
 // rounds x (saturating, so that nothing becomes infinite), the second multiplies and accumulates in float32.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
+import { wholeRows } from "./_matrix_operands.ts";
 import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
-import { drainSums, resultType, storeResults, storeSums } from "./_matrix_epilogue.ts";
+import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
 import {
   declareSums,
   matrixEnables,
   matrixFits,
-  matrixOperand,
   matrixPhase,
   matrixPrologue,
   type MatrixShape,
@@ -57,15 +57,13 @@ function productPass(spec: DenseLinearSpec, shape: MatrixShape): ComputePass {
   const tile = matrixTile(shape);
   const { rows, columns, inner, bias } = spec;
   const tiles = tiling(shape, rows, columns);
-  const units = inner / 8;
-  const expand = [(value: string): string => value];
+  const rowBytes = float16RowBytes(inner);
   const phase = {
     component: "f16" as const,
-    left: matrixOperand("left", units, tiles.leftRows, shape, expand),
-    right: matrixOperand("right", units, tiles.rightRows, shape, expand),
-    steps: Math.ceil(units * 16 / shape.stepBytes),
+    left: wholeRows({ buffer: "left", rowBytes, rows: tiles.leftRows }),
+    right: wholeRows({ buffer: "right", rowBytes, rows: tiles.rightRows }),
+    blocks: Math.ceil(rowBytes / 64),
   };
-  const whole = tiles.leftRows === undefined && tiles.rightRows === undefined && !bias;
   const epilogue = {
     from: "f32" as const,
     perColumns: bias ? "let bias_here = bias[min(column, uniforms.columns - 1u) / 4u];" : "",
@@ -85,11 +83,7 @@ function productPass(spec: DenseLinearSpec, shape: MatrixShape): ComputePass {
 ${matrixPrologue(shape, tiles)}
 ${declareSums(shape, "sum", "f32")}
 ${matrixPhase(shape, phase, "sum")}
-${
-      whole
-        ? storeSums(shape, "sum")
-        : drainSums(shape, "sum", epilogue, (results) => storeResults(columns, results))
-    }
+${drainSums(shape, "sum", epilogue, (results) => storeResults(columns, results))}
 }`,
   });
 }

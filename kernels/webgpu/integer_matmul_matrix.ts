@@ -14,40 +14,47 @@ import {
   matrixTile,
   tiling,
 } from "./_matrix_tile.ts";
-import { definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
+import {
+  type ComputePass,
+  definePass,
+  input,
+  type KernelVariant,
+  linearWorkgroups,
+  output,
+} from "./program.ts";
 
-function body(spec: IntegerMatmulSpec, shape: MatrixShape): string {
+function pass(spec: IntegerMatmulSpec, shape: MatrixShape): ComputePass {
+  const tile = matrixTile(shape);
   const { declarations, phase } = integerMatrixPhase(spec, shape);
   const result = exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
-  return `${declarations}
+  return definePass({
+    enables: matrixEnables(["i8"]),
+    bindings: [
+      input(0, "left", `array<${phase.left.load}>`),
+      input(1, "right", `array<${phase.right.load}>`),
+      output(0, "y", resultType(spec.columns, "i32")),
+    ],
+    uniforms: { rows: spec.rows, columns: spec.columns },
+    workgroups: linearWorkgroups(
+      Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
+    ),
+    body: `${declarations}
 ${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
 ${declareSums(shape, "acc", "i32")}
 ${matrixPhase(shape, phase, "acc")}
 ${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spec.columns, results))}
-}`;
+}`,
+  });
 }
 
 /** The variant of one tile shape. */
 export function integerMatmulMatrix(name: string, shape: MatrixShape): KernelVariant<IntegerMatmulSpec> {
-  const tile = matrixTile(shape);
   return {
     name,
     supports: (_spec, capabilities) => matrixFits(shape, ["i8"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
     generate: (spec) => ({
-      passes: [definePass({
-        enables: matrixEnables(["i8"]),
-        bindings: [
-          input(0, "left", "array<vec4<u32>>"),
-          input(1, "right", "array<vec4<u32>>"),
-          output(0, "y", resultType(spec.columns, "i32")),
-        ],
-        uniforms: { rows: spec.rows, columns: spec.columns },
-        workgroups: linearWorkgroups(
-          Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
-        ),
-        body: body(spec, shape),
-      })],
+      passes: [pass(spec, shape)],
     }),
   };
 }

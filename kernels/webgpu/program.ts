@@ -129,3 +129,21 @@ export function linearWorkgroups(count: number): Workgroups {
 
 /** The index of a workgroup in a `linearWorkgroups` dispatch, given builtins `workgroup` and `grid` (`num_workgroups`). */
 export const LINEAR_WORKGROUP = "(workgroup.y * grid.x + workgroup.x)";
+
+/**
+ * Variants in the order in which a device should try them: those that suit a spec first.
+ *
+ * @param variants The variants of an op, the preferred first.
+ * @param spec The op.
+ * @param capabilities What the device can do.
+ * @returns The variants that support the spec.
+ */
+export function inOrder<Spec extends KernelSpec>(
+  variants: readonly KernelVariant<Spec>[],
+  spec: Spec,
+  capabilities: WebGpuCapabilities,
+): KernelVariant<Spec>[] {
+  const supported = variants.filter((variant) => variant.supports(spec, capabilities));
+  const suits = supported.map((variant) => variant.suits?.(spec, capabilities) ?? true);
+  return [...supported.filter((_, i) => suits[i]), ...supported.filter((_, i) => !suits[i])];
+}

@@ -27,7 +27,6 @@ function codesPhase(spec: QuikLinearSpec): DecodePhase {
     leftUnits === 1 ? unit : `min(${unit} * ${leftUnits}u + ${u}u, ${stride - 1}u)`;
   return {
     right: "right",
-    stride: "uniforms.right_stride",
     units: packedRowBytes(inner, weightBits) / 16,
     sum: "acc",
     type: "i32",
@@ -51,7 +50,6 @@ function outlierPhase(spec: QuikLinearSpec): DecodePhase {
   const pairs = ["x", "y", "z", "w"];
   return {
     right: "outlier_right",
-    stride: "uniforms.outlier_stride",
     units: stride,
     sum: "outlier",
     type: "f32",
@@ -67,10 +65,10 @@ function outlierPhase(spec: QuikLinearSpec): DecodePhase {
 
 function result(spec: QuikLinearSpec, sum: (phase: number) => string): string {
   const terms = [
-    `f32(${exactSum(spec, sum(0))}) * token.x * weight_scale[column]`,
-    "shift * reduced[column]",
+    `f32(${exactSum(spec, sum(0))}) * token.x * scale_here`,
+    "shift * reduced_here",
     ...(spec.outliers > 0 ? [sum(1)] : []),
-    ...(spec.bias ? ["bias[column]"] : []),
+    ...(spec.bias ? ["bias_here"] : []),
   ];
   return `let token = qparams[row];
       let shift = token.y + ${2 ** (spec.activationBits - 1)}.0 * token.x;
@@ -90,8 +88,6 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
         bindings: quikBindings(spec),
         uniforms: {
           columns: spec.columns,
-          right_stride: packedRowBytes(spec.inner, spec.weightBits) / 16,
-          ...(spec.outliers > 0 ? { outlier_stride: float16RowBytes(spec.outliers) / 16 } : {}),
         },
         workgroups: decodeWorkgroups(shape, spec.columns),
         body: decodeShader(
@@ -100,6 +96,11 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
           [codesPhase(spec), ...(spec.outliers > 0 ? [outlierPhase(spec)] : [])],
           {
             declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
+            parameters: [
+              ["scale_here", (column) => `weight_scale[${column}]`],
+              ["reduced_here", (column) => `reduced[${column}]`],
+              ...(spec.bias ? [["bias_here", (column: string) => `bias[${column}]`] as const] : []),
+            ],
             result: (sum) => result(spec, sum),
           },
         ),

@@ -3,13 +3,13 @@
 import { float16RowBytes, type QuikLinearSpec } from "../specs.ts";
 import { integerMatrixPhase } from "./_matrix_integer.ts";
 import { exactSum } from "./_integer_phase.ts";
+import { wholeRows } from "./_matrix_operands.ts";
 import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
-import { drainSums, reloadSums, resultType, storeResults, storeSums } from "./_matrix_epilogue.ts";
+import { drainSums, reloadSums, resultType, storeResults } from "./_matrix_epilogue.ts";
 import {
   declareSums,
   matrixEnables,
   matrixFits,
-  matrixOperand,
   type MatrixPhase,
   matrixPhase,
   matrixPrologue,
@@ -23,11 +23,11 @@ function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
   return outliers > 0 ? ["i8", "f16"] : ["i8"];
 }
 
-function bindingsOf({ outliers, bias, columns }: QuikLinearSpec): Binding[] {
+function bindingsOf({ outliers, bias, columns }: QuikLinearSpec, { left, right }: MatrixPhase): Binding[] {
   return [
-    input(0, "left", "array<vec4<u32>>"),
+    input(0, "left", `array<${left.load}>`),
     input(1, "qparams", "array<vec2<f32>>"),
-    input(3, "right", "array<vec4<u32>>"),
+    input(3, "right", `array<${right.load}>`),
     input(4, "weight_scale", "array<vec4<f32>>"),
     input(5, "reduced", "array<vec4<f32>>"),
     ...(outliers > 0
@@ -40,13 +40,12 @@ function bindingsOf({ outliers, bias, columns }: QuikLinearSpec): Binding[] {
 
 function outlierPhase(spec: QuikLinearSpec, shape: MatrixShape): MatrixPhase {
   const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
-  const units = float16RowBytes(spec.outliers) / 16;
-  const expand = [(value: string): string => value];
+  const rowBytes = float16RowBytes(spec.outliers);
   return {
     component: "f16",
-    left: matrixOperand("outlier_left", units, leftRows, shape, expand),
-    right: matrixOperand("outlier_right", units, rightRows, shape, expand),
-    steps: Math.ceil(units * 16 / shape.stepBytes),
+    left: wholeRows({ buffer: "outlier_left", rowBytes, rows: leftRows }),
+    right: wholeRows({ buffer: "outlier_right", rowBytes, rows: rightRows }),
+    blocks: Math.ceil(rowBytes / 64),
   };
 }
 
@@ -75,28 +74,25 @@ ${matrixPhase(shape, phase, "acc")}`;
 ${drainSums(shape, "acc", epilogue, (results) => storeResults(spec.columns, results))}
 }`;
   }
-  const keep = (results: string, place: string): string => `tile[${place}] = bitcast<vec4<u32>>(${results});`;
+  const keep = (results: string, place: string): string =>
+    `tile[${place}] = bitcast<vec2<u32>>(${results}.xy); tile[${place} + 1u] = bitcast<vec2<u32>>(${results}.zw);`;
   return `${product}
 ${declareSums(shape, "sum", "f32")}
 ${drainSums(shape, "acc", epilogue, keep, (i) => reloadSums(shape, "sum", i))}
 ${matrixPhase(shape, outlierPhase(spec, shape), "sum")}
-${storeFloats(spec, shape)}
+${
+    drainSums(
+      shape,
+      "sum",
+      { from: "f32", result: "sums_here" },
+      (results) => storeResults(spec.columns, results),
+    )
+  }
 }`;
 }
 
 function exactVector(spec: QuikLinearSpec): string {
   return exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
-}
-
-function storeFloats(spec: QuikLinearSpec, shape: MatrixShape): string {
-  const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
-  if (leftRows === undefined && rightRows === undefined) return storeSums(shape, "sum");
-  return drainSums(
-    shape,
-    "sum",
-    { from: "f32", result: "sums_here" },
-    (results) => storeResults(spec.columns, results),
-  );
 }
 
 /** The variant of one tile shape. */
@@ -109,7 +105,7 @@ export function quikLinearMatrix(name: string, shape: MatrixShape): KernelVarian
     generate: (spec) => ({
       passes: [definePass({
         enables: matrixEnables(componentsOf(spec)),
-        bindings: bindingsOf(spec),
+        bindings: bindingsOf(spec, integerMatrixPhase(spec, shape).phase),
         uniforms: { rows: spec.rows, columns: spec.columns },
         workgroups: linearWorkgroups(
           Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),

@@ -21,10 +21,13 @@ import { integerMatmulVariants } from "./integer_matmul.ts";
 import { inverseFactorVariants } from "./inverse_factor.ts";
 import { lowRankAddVariants } from "./low_rank_add.ts";
 import { layerNormVariants, rmsNormVariants } from "./norms.ts";
-import type { KernelVariant } from "./program.ts";
+import { inOrder, type KernelVariant } from "./program.ts";
+import { quantizeActivationsGatheredVariants } from "./quantize_activations_gathered.ts";
 import { quantizeActivationsStagedVariants } from "./quantize_activations_staged.ts";
 import { quantizeActivationsVariants } from "./quantize_activations.ts";
 import { quantizeGroupsVariants } from "./quantize_groups.ts";
+import { quikLayerDecodeVariants } from "./quik_layer_decode.ts";
+import { quikLayerVariants } from "./quik_layer.ts";
 import { quikLinearMatrixVariants } from "./quik_linear_matrix.ts";
 import { quikLinearDecodeVariants } from "./quik_linear_decode.ts";
 import { quikLinearVariants } from "./quik_linear.ts";
@@ -38,9 +41,14 @@ type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<K
 
 const VARIANTS: VariantTable = {
   dense_linear: [...denseLinearDecodeVariants, ...denseLinearMatrixVariants, ...denseLinearVariants],
-  quantize_activations: [...quantizeActivationsStagedVariants, ...quantizeActivationsVariants],
+  quantize_activations: [
+    ...quantizeActivationsGatheredVariants,
+    ...quantizeActivationsStagedVariants,
+    ...quantizeActivationsVariants,
+  ],
   integer_matmul: [...integerMatmulMatrixVariants, ...integerMatmulVariants],
   quik_linear: [...quikLinearDecodeVariants, ...quikLinearMatrixVariants, ...quikLinearVariants],
+  quik_layer: [...quikLayerDecodeVariants, ...quikLayerVariants],
   gather_rows: gatherRowsVariants,
   scatter_rows: scatterRowsVariants,
   rms_norm: rmsNormVariants,
@@ -75,7 +83,5 @@ const VARIANTS: VariantTable = {
  */
 export function variantsFor(spec: KernelSpec, capabilities: WebGpuCapabilities): readonly KernelVariant[] {
   const all: readonly KernelVariant[] = VARIANTS[spec.op] ?? [];
-  const variants = all.filter((variant) => variant.supports(spec, capabilities));
-  const suits = variants.map((variant) => variant.suits?.(spec, capabilities) ?? true);
-  return [...variants.filter((_, i) => suits[i]), ...variants.filter((_, i) => !suits[i])];
+  return inOrder(all, spec, capabilities);
 }

@@ -45,6 +45,8 @@ export interface Launch {
   readonly workgroups: readonly [number, number, number];
 }
 
+/** Launches of the reference kernel, some 30 milliseconds, that outweigh the wait between two submissions. */
+const SPIN = 300;
 const LOWEST_CLOCK = 0.85;
 const ATTEMPTS = 5;
 const MOST_ROUNDS = 31;
@@ -81,7 +83,7 @@ export class GpuTimer implements Disposable {
   async warmUp(seconds = 2.5): Promise<void> {
     await this.#calibrate();
     const begin = performance.now();
-    do await this.#measure([[this.#reference]], 40, 1); while (performance.now() - begin < seconds * 1e3);
+    do await this.#measure([[this.#reference]], SPIN, 1); while (performance.now() - begin < seconds * 1e3);
   }
 
   /**
@@ -175,6 +177,7 @@ export class GpuTimer implements Disposable {
       }
       pass.end();
     };
+    record(undefined, [[this.#reference]], SPIN / 3);
     record(undefined, rotation, runs);
     for (let round = 0; round < rounds; round++) record(round, rotation, runs);
     record(rounds, [[this.#reference]], 4);

@@ -5,6 +5,7 @@ import type {
   DenseLinearSpec,
   KernelSpec,
   QuantizeActivationsSpec,
+  QuikLayerSpec,
   QuikLinearSpec,
 } from "../../kernels/specs.ts";
 import { createRandom, type Random } from "../../quant/mod.ts";
@@ -42,6 +43,7 @@ export function conformanceCases(seed = 1): Case[] {
     ...quantizeCases(random),
     ...integerCases(random),
     ...quikCases(random),
+    ...quikLayerCases(random),
     ...codebookCases(random),
     ...evenLevelCases(random),
     ...modelCases(random),
@@ -91,7 +93,15 @@ function float16Cases(random: Random): Case[] {
 
 /** Tables of evenly spaced levels, which backends may compute instead of looking up. */
 function evenLevelCases(random: Random): Case[] {
-  const shapes = [[1, 33, 64, 32], [2, 70, 96, 32], [1, 40, 70, 70], [4, 9, 1000, 128], [1, 300, 256, 64]];
+  const shapes = [
+    [1, 33, 64, 32],
+    [2, 70, 96, 32],
+    [1, 40, 70, 70],
+    [4, 9, 1000, 128],
+    [1, 300, 256, 64],
+    [2, 70, 1280, 128],
+    [1, 9, 13312, 128],
+  ];
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
     const groups = columns * Math.ceil(inner / groupSize);
     const zeroPoint = i % 2 === 1;
@@ -221,6 +231,42 @@ function quikCase(random: Random, spec: QuikLinearSpec): Case {
     halfRows(random, columns, outliers),
   ];
   if (spec.bias) inputs.push(normals(random, columns));
+  return { spec, inputs, comparisons: ["float"] };
+}
+
+function quikLayerCases(random: Random): Case[] {
+  const shapes = [[1, 33, 70, 5], [2, 17, 64, 0], [4, 130, 257, 37], [1, 66, 1100, 16], [6, 9, 40, 3], [
+    1,
+    7,
+    21000,
+    300,
+  ]];
+  return shapes.flatMap(([rows, columns, inner, outliers], i) =>
+    CODE_BITS.map(([activationBits, weightBits], j) =>
+      quikLayerCase(random, {
+        op: "quik_layer",
+        rows,
+        columns,
+        inner,
+        outliers,
+        activationBits,
+        weightBits,
+        bias: (i + j) % 2 === 0,
+      })
+    )
+  );
+}
+
+function quikLayerCase(random: Random, spec: QuikLayerSpec): Case {
+  const { rows, inner, outliers } = spec;
+  const columns = splitColumns(random, inner + outliers, outliers);
+  const product = quikCase(random, { ...spec, op: "quik_linear" });
+  const inputs = [
+    normals(random, rows * (inner + outliers)),
+    columns.base,
+    columns.outlier,
+    ...product.inputs.slice(3),
+  ];
   return { spec, inputs, comparisons: ["float"] };
 }
 

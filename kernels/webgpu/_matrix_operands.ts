@@ -1,0 +1,74 @@
+// How rows in storage become slabs of a tile for subgroup matrices. A block of k is loaded in four quarters, each of which
+// gives eight bytes to every slab: the order of k within a block is free as long as both sides share it.
+import type { CodeBits } from "../specs.ts";
+import { SPREAD_NIBBLES } from "./_operands.ts";
+import type { MatrixOperand } from "./_matrix_tile.ts";
+
+/** A binding of rows, each padded to 16 bytes. */
+export interface MatrixRows {
+  /** Name of the binding. */
+  readonly buffer: string;
+  /** Bytes from one row to the next, a multiple of 16. */
+  readonly rowBytes: number;
+  /** WGSL expression for the number of rows where a tile may reach beyond them. */
+  readonly rows?: string;
+}
+
+/** Rows that are multiplied as they lie: int8 or float16. */
+export function wholeRows({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
+  return {
+    buffer,
+    rows,
+    load: "vec4<u32>",
+    stride: rowBytes / 16,
+    slabs: 2,
+    pair: (loaded, slab) => `${loaded}.${["xy", "zw"][slab]}`,
+  };
+}
+
+/**
+ * Rows of packed signed codes. A nibble is moved to the high half of a byte, so it counts 16 times (`codeShift`).
+ *
+ * @param source The binding.
+ * @param bits Bits of a code.
+ * @param otherBits Bits of a code of the other side.
+ */
+export function codeRows(source: MatrixRows, bits: CodeBits, otherBits: CodeBits): MatrixOperand {
+  if (bits === 8) return wholeRows(source);
+  return otherBits === 4 ? splitNibbles(source) : spreadNibbles(source);
+}
+
+/** WGSL functions that the operands of `codeRows` call. */
+export function codeFunctions(bits: CodeBits, otherBits: CodeBits): string {
+  return bits !== otherBits ? SPREAD_NIBBLES : "";
+}
+
+/** Even codes of a word, then its odd ones: cheaper than keeping their order. */
+function splitNibbles({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
+  return {
+    buffer,
+    rows,
+    load: "vec4<u32>",
+    stride: rowBytes / 16,
+    slabs: 4,
+    pair: (loaded, slab) => {
+      const word = `${loaded}.${"xyzw"[slab]}`;
+      return `vec2<u32>((${word} << 4u) & 0xf0f0f0f0u, ${word} & 0xf0f0f0f0u)`;
+    },
+  };
+}
+
+/** Codes in their order, as those of eight bits lie on the other side. */
+function spreadNibbles({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
+  return {
+    buffer,
+    rows,
+    load: "vec2<u32>",
+    stride: rowBytes / 8,
+    slabs: 2,
+    pair: (loaded, slab) => {
+      const word = `${loaded}.${"xy"[slab]}`;
+      return `vec2<u32>(spread_nibbles(${word} & 0xffffu), spread_nibbles(${word} >> 16u))`;
+    },
+  };
+}

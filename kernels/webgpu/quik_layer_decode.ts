@@ -1,0 +1,145 @@
+// A whole QUIK layer for a token or a few in one dispatch: every workgroup quantizes x for itself, which costs less than
+// a dispatch and the wait between two, then multiplies as `quik_linear_decode` does.
+import type { QuikLayerSpec } from "../specs.ts";
+import {
+  decodeEnables,
+  decodeFits,
+  type DecodePhase,
+  decodeShader,
+  type DecodeShape,
+  decodeWorkgroups,
+  range,
+} from "./_decode.ts";
+import { exactSum } from "./_integer_phase.ts";
+import {
+  outlierUnits,
+  quantizedRowBytes,
+  quantizedRowMemory,
+  quantizeRows,
+  unitParts,
+  weightUnits,
+} from "./_quantize_row.ts";
+import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+
+/** Most tokens: each costs every workgroup a quantization. */
+const MOST_ROWS = 4;
+const LANES = ["x", "y", "z", "w"];
+
+function codesPhase(spec: QuikLayerSpec): DecodePhase {
+  const units = weightUnits(spec);
+  const parts = range(unitParts(spec));
+  // A nibble in the high half of a byte counts 16 times, which the result divides out.
+  const expand = spec.weightBits === 8 ? [(unit: string) => unit] : [
+    (unit: string) => `(${unit} << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)`,
+    (unit: string) => `${unit} & vec4<u32>(0xf0f0f0f0u)`,
+  ];
+  return {
+    right: "right",
+    units,
+    sum: "acc",
+    type: "i32",
+    loadRow: (m, unit) =>
+      parts.map((p) => `let x_${p} = codes[${(p * spec.rows + m) * units}u + ${unit}];`).join(" "),
+    expand: (r, fetched) => parts.map((p) => `let w_${r}_${p} = ${expand[p](fetched)};`).join(" "),
+    multiply: (r, _m, sum) =>
+      parts.flatMap((p) =>
+        LANES.map((lane) => `${sum} += dot4I8Packed(w_${r}_${p}.${lane}, x_${p}.${lane});`)
+      )
+        .join(" "),
+  };
+}
+
+function outlierPhase(spec: QuikLayerSpec): DecodePhase {
+  const units = outlierUnits(spec);
+  return {
+    right: "outlier_right",
+    units,
+    sum: "outlier",
+    type: "f32",
+    loadRow: (m, unit) =>
+      `let half = halves[${m * units}u + ${unit}]; ${
+        LANES.map((lane) => `let h_${lane} = unpack2x16float(half.${lane});`).join(" ")
+      }`,
+    expand: (r, fetched) =>
+      LANES.map((lane) => `let o_${r}_${lane} = unpack2x16float(${fetched}.${lane});`).join(" "),
+    multiply: (r, _m, sum) =>
+      LANES.map((lane) =>
+        `${sum} = fma(o_${r}_${lane}.x, h_${lane}.x, fma(o_${r}_${lane}.y, h_${lane}.y, ${sum}));`
+      )
+        .join(" "),
+  };
+}
+
+function result(spec: QuikLayerSpec, sum: (phase: number) => string): string {
+  const scaled = exactSum({ ...spec, activationBits: 8 }, sum(0));
+  const terms = [
+    `f32(${scaled}) * token[row].x * scale_here`,
+    "shift * reduced_here",
+    ...(spec.outliers > 0 ? [sum(1)] : []),
+    ...(spec.bias ? ["bias_here"] : []),
+  ];
+  return `let shift = token[row].y + ${2 ** (spec.activationBits - 1)}.0 * token[row].x;
+      y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
+}
+
+function bindingsOf({ outliers, bias }: QuikLayerSpec): Binding[] {
+  return [
+    input(0, "x", "array<f32>"),
+    input(1, "base_columns", "array<u32>"),
+    input(3, "right", "array<vec4<u32>>"),
+    input(4, "weight_scale", "array<f32>"),
+    input(5, "reduced", "array<f32>"),
+    ...(outliers > 0
+      ? [input(2, "outlier_columns", "array<u32>"), input(6, "outlier_right", "array<vec4<u32>>")]
+      : []),
+    ...(bias ? [input(7, "bias", "array<f32>")] : []),
+    output(0, "y", "array<f32>"),
+  ];
+}
+
+/** The variant of one division of the columns. */
+export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant<QuikLayerSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) => {
+      const { rows, inner, outliers, activationBits, weightBits } = spec;
+      const { limits } = capabilities;
+      return rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 && activationBits >= weightBits &&
+        inner + outliers <= 32768 && decodeFits(capabilities) &&
+        quantizedRowBytes(spec) <= limits.maxComputeWorkgroupStorageSize &&
+        bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage &&
+        32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;
+    },
+    generate: (spec, capabilities) => ({
+      passes: [definePass({
+        enables: decodeEnables(capabilities),
+        bindings: bindingsOf(spec),
+        uniforms: { columns: spec.columns },
+        workgroups: decodeWorkgroups(shape, spec.columns),
+        body: decodeShader(
+          shape,
+          spec.rows,
+          [codesPhase(spec), ...(spec.outliers > 0 ? [outlierPhase(spec)] : [])],
+          {
+            declarations: quantizedRowMemory(spec, shape.subgroups),
+            ...quantizeRows(spec, shape.subgroups),
+            parameters: [
+              ["scale_here", (column) => `weight_scale[${column}]`],
+              ["reduced_here", (column) => `reduced[${column}]`],
+              ...(spec.bias ? [["bias_here", (column: string) => `bias[${column}]`] as const] : []),
+            ],
+            result: (sum) => result(spec, sum),
+          },
+        ),
+      })],
+    }),
+  };
+}
+
+/** Variants of `quik_layer` for a few tokens. */
+export const quikLayerDecodeVariants: readonly KernelVariant<QuikLayerSpec>[] = [
+  quikLayerDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
+  quikLayerDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
+  quikLayerDecode("decode_8", { columns: 1, unroll: 4, subgroups: 8, workgroups: 528 }),
+  quikLayerDecode("decode_16x2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 264 }),
+];
