@@ -119,7 +119,9 @@ fn main(
   ${around.reads ?? ""}
   ${held ? `${declareHeld(shape, phases)}\n  ${fetch("index")}` : ""}
   ${around.prologue ?? ""}
-  while (index < blocks) {
+  // The first block is not asked whether it exists (if not, nothing is written): behind a condition, a compiler was seen to
+  // put the first reads off until after the prologue.
+  loop {
     let column0 = index * ${block}u + own;
     ${held ? "" : `{ ${readParameters("index")} }`}
     index += grid.x * grid.y;
@@ -138,7 +140,8 @@ ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
     if (lane % ${spread}u == 0u && row < ${rows}u && column < uniforms.columns) {
       ${around.result((phase) => `mine_${phase}`)}
     }
-    ${held ? `if (index < blocks) ${fetch("index")}` : ""}
+    if (index >= blocks) { break; }
+    ${held ? fetch("index") : ""}
   }
 }`;
 }
@@ -159,7 +162,7 @@ function reduction({ columns }: DecodeShape, rows: number, { sum, type }: Decode
     ...results,
     ...Array(2 ** Math.ceil(Math.log2(results.length)) - results.length).fill(`${type}(0)`),
   ];
-  for (let distance = 16; distance > 0; distance /= 2) {
+  for (let distance = 16; distance >= 1; distance /= 2) {
     const half = names.length / 2;
     const next = (i: number): string => `total_${p}_${distance}_${i}`;
     if (names.length === 1) {

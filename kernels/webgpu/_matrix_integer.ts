@@ -1,7 +1,8 @@
 // The exact integer product on subgroup matrices, which integer_matmul and quik_linear share.
 import { type CodeBits, packedRowBytes } from "../specs.ts";
 import { codeFunctions, codeRows } from "./_matrix_operands.ts";
-import { type MatrixOperand, type MatrixPhase, type MatrixShape, tiling } from "./_matrix_tile.ts";
+import type { MatrixOperand, MatrixPhase } from "./_matrix_phase.ts";
+import { type MatrixShape, tiling } from "./_matrix_tile.ts";
 
 /** What the product needs to know of a spec. */
 export interface IntegerProduct {

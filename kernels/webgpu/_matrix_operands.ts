@@ -2,7 +2,7 @@
 // gives eight bytes to every slab: the order of k within a block is free as long as both sides share it.
 import type { CodeBits } from "../specs.ts";
 import { SPREAD_NIBBLES } from "./_operands.ts";
-import type { MatrixOperand } from "./_matrix_tile.ts";
+import type { MatrixOperand } from "./_matrix_phase.ts";
 
 /** A binding of rows, each padded to 16 bytes. */
 export interface MatrixRows {

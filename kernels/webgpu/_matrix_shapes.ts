@@ -1,17 +1,20 @@
-// The tile shapes that the products on subgroup matrices offer, the best measured one first.
+// The tile shapes that the products on subgroup matrices offer, and which of them suits a result of given size.
 import type { MatrixShape } from "./_matrix_tile.ts";
 import { matrixTile } from "./_matrix_tile.ts";
 
-/** Tile shapes by variant name. */
-export const MATRIX_SHAPES: readonly (readonly [name: string, shape: MatrixShape])[] = [
-  ["matrix_256x128", { matrices: [4, 4], subgroups: [4, 2], pipelined: true, sets: 1 }],
-  ["matrix_128x256", { matrices: [4, 4], subgroups: [2, 4], pipelined: true, sets: 1 }],
-  ["matrix_256x128_2", { matrices: [4, 4], subgroups: [4, 2], pipelined: true }],
-  ["matrix_128x128", { matrices: [4, 4], subgroups: [2, 2], pipelined: true, sets: 1 }],
-  ["matrix_128x128_simple", { matrices: [4, 4], subgroups: [2, 2] }],
-  ["matrix_128x128_simple1", { matrices: [4, 4], subgroups: [2, 2], sets: 1 }],
-  ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], pipelined: true, sets: 1 }],
-];
+/** A tile shape and the name of the variant that it makes. */
+export type NamedMatrixShape = readonly [name: string, shape: MatrixShape];
+
+const WIDE: NamedMatrixShape = ["matrix_128x256", { matrices: [4, 4], subgroups: [2, 4], ahead: true }];
+const TALL: NamedMatrixShape = ["matrix_256x128", { matrices: [4, 4], subgroups: [4, 2], ahead: true }];
+const SQUARE: NamedMatrixShape = ["matrix_128x128", { matrices: [4, 4], subgroups: [2, 2], ahead: false }];
+const SMALL: NamedMatrixShape = ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], ahead: true }];
+
+/** For packed codes on both sides, the best measured one first: few bytes are read, so that large tiles keep up. */
+export const MATRIX_SHAPES: readonly NamedMatrixShape[] = [WIDE, TALL, SQUARE, SMALL];
+
+/** For operands that are read as they lie: two workgroups on a processor hide each other's reading. */
+export const WHOLE_MATRIX_SHAPES: readonly NamedMatrixShape[] = [SQUARE, WIDE, TALL, SMALL];
 
 /** Fewest rows for which subgroup matrices pay: below, reading the weight is what takes time. */
 const FEWEST_ROWS = 32;

@@ -20,16 +20,25 @@ export interface RowCodes {
   /** Statements, run by one invocation, that keep `scale` and `zero`. */
   readonly keep: string;
   /**
-   * Statements that write the codes of an invocation, `code_h` for number `k(h)` of the row: unsigned, of `bits` bits.
+   * Statements that write the codes of an invocation, given as `level_h`, whose lowest 8 bits are the level, counted from
+   * 0, of number `k(h)` of the row.
    */
   store(count: number, k: (h: number) => string): string;
 }
 
-/** Declarations of the workgroup memory that `rowCodes` uses. */
+/** Declarations that `rowCodes` uses. */
 export function rowCodesMemory(subgroups: number): string {
   return `
-var<workgroup> lows: array<f32, ${subgroups}>;
-var<workgroup> highs: array<f32, ${subgroups}>;`;
+var<workgroup> lows: array<u32, ${subgroups}>;
+var<workgroup> highs: array<u32, ${subgroups}>;
+// Floats as integers of the same order, whose extremes a device may find in one instruction.
+fn ordered(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  return bits ^ select(0x80000000u, 0xffffffffu, bits >= 0x80000000u);
+}
+fn unordered(value: u32) -> f32 {
+  return bitcast<f32>(value ^ select(0xffffffffu, 0x80000000u, value >= 0x80000000u));
+}`;
 }
 
 /** Codes of a row that one invocation holds. */
@@ -51,31 +60,46 @@ export function readRow(row: RowCodes): string {
   ].join("\n    ");
 }
 
+/** A float that is added to one below 2^22 in magnitude leaves it rounded half to even, as an integer, in its low bits. */
+export const ROUND = "12582912.0";
+
 /** Statements that quantize the values that `readRow` read; `lane` is known. They hold one barrier. */
 export function rowCodes(row: RowCodes): string {
-  const { inner, bits, subgroups } = row;
-  const k = codeNumber(row);
+  const { bits, subgroups } = row;
   const value = valueName(row);
   const held = range(heldCodes(row));
   const levels = 2 ** bits - 1;
   const extreme = (f: string): string => held.map(value).reduce((a, b) => `${f}(${a}, ${b})`);
-  const all = (name: string, f: string): string =>
-    range(subgroups).map((i) => `${name}[${i}]`).reduce((a, b) => `${f}(${a}, ${b})`);
-  const code = (h: number): string =>
-    `let level_${h} = i32(clamp(round((${value(h)} - zero) / scale), 0.0, ${levels}.0));
-    let code_${h} = select(0u, bitcast<u32>(level_${h} - ${2 ** (bits - 1)}) & ${levels}u, ${
-      k(h)
-    } < ${inner}u);`;
   return `
-    let low = subgroupMin(${extreme("min")});
-    let high = subgroupMax(${extreme("max")});
+    let low = subgroupMin(ordered(${extreme("min")}));
+    let high = subgroupMax(ordered(${extreme("max")}));
     if (lane == 0u) { lows[local / 32u] = low; highs[local / 32u] = high; }
     workgroupBarrier();
-    let zero = ${all("lows", "min")};
-    let scale = max((${all("highs", "max")} - zero) / ${levels}.0, ${MIN_ACTIVATION_SCALE});
+    let zero = unordered(subgroupMin(lows[lane % ${subgroups}u]));
+    let top = unordered(subgroupMax(highs[lane % ${subgroups}u]));
+    let scale = max((top - zero) / ${levels}.0, ${MIN_ACTIVATION_SCALE});
+    let inverse = 1.0 / scale;
     if (local == 0u) { ${row.keep} }
-    ${held.map(code).join("\n    ")}
-    ${row.store(held.length, k)}`;
+    ${
+    held.map((h) => `let level_${h} = bitcast<u32>(fma(${value(h)} - zero, inverse, ${ROUND}));`).join(
+      "\n    ",
+    )
+  }
+    ${row.store(held.length, codeNumber(row))}`;
+}
+
+/**
+ * WGSL expression for a code, zero beyond the row.
+ *
+ * @param row The row.
+ * @param h Number of the code in the invocation.
+ * @param code Expression for the code.
+ */
+export function codeInside(row: Pick<RowCodes, "inner" | "subgroups">, h: number, code: string): string {
+  const first = h * 32 * row.subgroups;
+  return first + 32 * row.subgroups <= row.inner
+    ? code
+    : `select(0u, ${code}, local + ${first}u < ${row.inner}u)`;
 }
 
 /**

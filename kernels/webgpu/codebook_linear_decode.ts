@@ -1,5 +1,5 @@
-// Weight-only products with evenly spaced 4-bit levels for a few tokens, exact to float32 without converting a code: a
-// workgroup turns x into three int8 digits per value (24 bits, one scale per 32 values), `dot4I8Packed` multiplies the
+// Weight-only products with evenly spaced 4-bit levels for a few tokens, to the precision of float32 without converting a code: a
+// workgroup turns x into three int8 digits per value (22 bits, one scale per 32 values), `dot4I8Packed` multiplies the
 // digits with the codes as they lie in memory, and a 16-byte load of codes costs some thirty instructions.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import {
@@ -12,6 +12,7 @@ import {
   range,
 } from "./_decode.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
+import { ROUND } from "./_row_codes.ts";
 import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
 
 /** Values that one unit of 16 bytes of codes multiplies. */
@@ -40,27 +41,26 @@ fn x_at(row: u32, k: u32) -> vec4<f32> {
 }`;
 }
 
+/** The largest value of a unit becomes this, which a float addition rounds (see `ROUND`). */
+const LARGEST = 127 * 2 ** 14;
+
 /**
  * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
  * Four neighbors share a unit, and its scale.
  */
 function stageFunction({ inner }: CodebookLinearSpec): string {
+  // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
   const digits = (odd: number): string => {
     const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
     const store = (plane: number, digit: string): string =>
       `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(${digit});`;
     return `{
-      let whole = vec4<i32>(round(vec4<f32>(${values}) * inverse));
-      let low = digit(whole);
-      let rest = (whole - low) >> vec4<u32>(8u);
-      let middle = digit(rest);
-      ${store(0, "low")} ${store(1, "middle")} ${store(2, "(rest - middle) >> vec4<u32>(8u)")}
+      let whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
+      let rest = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
+      ${store(0, "whole")} ${store(1, "rest")} ${store(2, "(rest + vec4<i32>(128)) >> vec4<u32>(8u)")}
     }`;
   };
   return `${loadX(inner)}
-fn digit(value: vec4<i32>) -> vec4<i32> {
-  return ((value + vec4<i32>(128)) & vec4<i32>(255)) - vec4<i32>(128);
-}
 fn bytes(value: vec4<i32>) -> u32 {
   let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
   return parts.x | parts.y | parts.z | parts.w;
@@ -74,11 +74,10 @@ fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
   most = max(most, subgroupShuffleXor(most, 2u));
   total += subgroupShuffleXor(total, 2u);
   if (inside) {
-    // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
-    let inverse = select(0.0, 8323072.0 / most, most > 0.0);
+    let inverse = select(0.0, ${LARGEST}.0 / most, most > 0.0);
     ${digits(0)}
     ${digits(1)}
-    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / 8323072.0, total); }
+    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / ${LARGEST}.0, total); }
   }
 }`;
 }
@@ -189,8 +188,8 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
 
 /** Variants of `codebook_linear` for a few tokens. */
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
-  codebookLinearDecode("decode_2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 132 }),
-  codebookLinearDecode("decode_1", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
-  codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
-  codebookLinearDecode("decode_16x2", { columns: 2, unroll: 4, subgroups: 32, workgroups: 132 }),
+  codebookLinearDecode("decode_1", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
+  codebookLinearDecode("decode_2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 256 }),
+  codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
+  codebookLinearDecode("decode_24", { columns: 1, unroll: 4, subgroups: 24, workgroups: 128 }),
 ];

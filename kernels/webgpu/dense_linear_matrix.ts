@@ -2,13 +2,13 @@
 // rounds x (saturating, so that nothing becomes infinite), the second multiplies and accumulates in float32.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
 import { wholeRows } from "./_matrix_operands.ts";
-import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { matrixSuits, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import { matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
   matrixEnables,
   matrixFits,
-  matrixPhase,
   matrixPrologue,
   type MatrixShape,
   matrixTile,
@@ -103,10 +103,7 @@ export function denseLinearMatrix(name: string, shape: MatrixShape): KernelVaria
   };
 }
 
-/** Most preferred: with twice the bytes per multiplication, eight subgroups hide more of the reading than four do. */
-const PREFERRED = "matrix_128x128_narrow";
-
 /** Variants of `dense_linear` on subgroup matrices. */
-export const denseLinearMatrixVariants: readonly KernelVariant<DenseLinearSpec>[] = MATRIX_SHAPES
-  .toSorted(([a], [b]) => Number(b === PREFERRED) - Number(a === PREFERRED))
-  .map(([name, shape]) => denseLinearMatrix(name, shape));
+export const denseLinearMatrixVariants: readonly KernelVariant<DenseLinearSpec>[] = WHOLE_MATRIX_SHAPES.map((
+  [name, shape],
+) => denseLinearMatrix(name, shape));

@@ -2,13 +2,13 @@
 import type { IntegerMatmulSpec } from "../specs.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { integerMatrixPhase } from "./_matrix_integer.ts";
-import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { MATRIX_SHAPES, matrixSuits, type NamedMatrixShape, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import { matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
   matrixEnables,
   matrixFits,
-  matrixPhase,
   matrixPrologue,
   type MatrixShape,
   matrixTile,
@@ -47,19 +47,22 @@ ${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spe
   });
 }
 
-/** The variant of one tile shape. */
-export function integerMatmulMatrix(name: string, shape: MatrixShape): KernelVariant<IntegerMatmulSpec> {
+/** The variant of one tile shape, for packed codes on both sides or for others. */
+export function integerMatmulMatrix(
+  [name, shape]: NamedMatrixShape,
+  packed: boolean,
+): KernelVariant<IntegerMatmulSpec> {
   return {
     name,
-    supports: (_spec, capabilities) => matrixFits(shape, ["i8"], capabilities),
+    supports: ({ activationBits, weightBits }, capabilities) =>
+      (activationBits === 4 && weightBits === 4) === packed && matrixFits(shape, ["i8"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
-    generate: (spec) => ({
-      passes: [pass(spec, shape)],
-    }),
+    generate: (spec) => ({ passes: [pass(spec, shape)] }),
   };
 }
 
 /** Variants of `integer_matmul` on subgroup matrices. */
-export const integerMatmulMatrixVariants: readonly KernelVariant<IntegerMatmulSpec>[] = MATRIX_SHAPES.map((
-  [name, shape],
-) => integerMatmulMatrix(name, shape));
+export const integerMatmulMatrixVariants: readonly KernelVariant<IntegerMatmulSpec>[] = [
+  ...MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, true)),
+  ...WHOLE_MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, false)),
+];

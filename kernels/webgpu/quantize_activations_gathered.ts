@@ -2,7 +2,15 @@
 // at once. A word of codes is put together by shuffles and written once.
 import { float16RowBytes, packedRowBytes, type QuantizeActivationsSpec } from "../specs.ts";
 import { decodeEnables, decodeFits, range } from "./_decode.ts";
-import { gatherWord, heldCodes, readRow, type RowCodes, rowCodes, rowCodesMemory } from "./_row_codes.ts";
+import {
+  codeInside,
+  gatherWord,
+  heldCodes,
+  readRow,
+  type RowCodes,
+  rowCodes,
+  rowCodesMemory,
+} from "./_row_codes.ts";
 import {
   definePass,
   input,
@@ -28,12 +36,18 @@ const paddedCodes = (spec: QuantizeActivationsSpec): number => codeWords(spec) *
  */
 function storeWords(spec: QuantizeActivationsSpec, count: number, k: (h: number) => string): string {
   const perWord = 32 / spec.bits;
+  const row = { inner: spec.columns - spec.outliers, subgroups: subgroupsFor(spec) };
+  const sign = 2 ** (spec.bits - 1);
   const partners = range(Math.log2(perWord)).map((i) => 2 ** i);
   const batches = range(Math.ceil(count / perWord)).map((b) =>
     range(Math.min(perWord, count - b * perWord)).map((i) => b * perWord + i)
   );
   return batches.map((batch) =>
     `{
+      ${
+      batch.map((h) => `let code_${h} = ${codeInside(row, h, `(level_${h} ^ ${sign}u) & ${2 * sign - 1}u`)};`)
+        .join(" ")
+    }
       ${
       batch.map((h) => gatherWord(h, `${spec.bits}u * (lane & ${perWord - 1}u)`, partners)).join("\n      ")
     }

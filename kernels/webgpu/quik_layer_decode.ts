@@ -12,6 +12,8 @@ import {
 } from "./_decode.ts";
 import { exactSum } from "./_integer_phase.ts";
 import {
+  codesStride,
+  halvesStride,
   outlierUnits,
   quantizedRowBytes,
   quantizedRowMemory,
@@ -25,8 +27,8 @@ import { type Binding, definePass, input, type KernelVariant, output } from "./p
 const MOST_ROWS = 4;
 const LANES = ["x", "y", "z", "w"];
 
-function codesPhase(spec: QuikLayerSpec): DecodePhase {
-  const units = weightUnits(spec);
+function codesPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
+  const stride = codesStride(spec, subgroups);
   const parts = range(unitParts(spec));
   // A nibble in the high half of a byte counts 16 times, which the result divides out.
   const expand = spec.weightBits === 8 ? [(unit: string) => unit] : [
@@ -35,11 +37,11 @@ function codesPhase(spec: QuikLayerSpec): DecodePhase {
   ];
   return {
     right: "right",
-    units,
+    units: weightUnits(spec),
     sum: "acc",
     type: "i32",
     loadRow: (m, unit) =>
-      parts.map((p) => `let x_${p} = codes[${(p * spec.rows + m) * units}u + ${unit}];`).join(" "),
+      parts.map((p) => `let x_${p} = codes[${(p * spec.rows + m) * stride}u + ${unit}];`).join(" "),
     expand: (r, fetched) => parts.map((p) => `let w_${r}_${p} = ${expand[p](fetched)};`).join(" "),
     multiply: (r, _m, sum) =>
       parts.flatMap((p) =>
@@ -49,15 +51,14 @@ function codesPhase(spec: QuikLayerSpec): DecodePhase {
   };
 }
 
-function outlierPhase(spec: QuikLayerSpec): DecodePhase {
-  const units = outlierUnits(spec);
+function outlierPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
   return {
     right: "outlier_right",
-    units,
+    units: outlierUnits(spec),
     sum: "outlier",
     type: "f32",
     loadRow: (m, unit) =>
-      `let half = halves[${m * units}u + ${unit}]; ${
+      `let half = halves[${m * halvesStride(spec, subgroups)}u + ${unit}]; ${
         LANES.map((lane) => `let h_${lane} = unpack2x16float(half.${lane});`).join(" ")
       }`,
     expand: (r, fetched) =>
@@ -106,7 +107,7 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
       const { limits } = capabilities;
       return rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 && activationBits >= weightBits &&
         inner + outliers <= 32768 && decodeFits(capabilities) &&
-        quantizedRowBytes(spec) <= limits.maxComputeWorkgroupStorageSize &&
+        quantizedRowBytes(spec, shape.subgroups) <= limits.maxComputeWorkgroupStorageSize &&
         bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage &&
         32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;
     },
@@ -119,7 +120,10 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
         body: decodeShader(
           shape,
           spec.rows,
-          [codesPhase(spec), ...(spec.outliers > 0 ? [outlierPhase(spec)] : [])],
+          [
+            codesPhase(spec, shape.subgroups),
+            ...(spec.outliers > 0 ? [outlierPhase(spec, shape.subgroups)] : []),
+          ],
           {
             declarations: quantizedRowMemory(spec, shape.subgroups),
             ...quantizeRows(spec, shape.subgroups),
@@ -138,8 +142,7 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
 
 /** Variants of `quik_layer` for a few tokens. */
 export const quikLayerDecodeVariants: readonly KernelVariant<QuikLayerSpec>[] = [
-  quikLayerDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
-  quikLayerDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
-  quikLayerDecode("decode_8", { columns: 1, unroll: 4, subgroups: 8, workgroups: 528 }),
-  quikLayerDecode("decode_16x2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 264 }),
+  quikLayerDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
+  quikLayerDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
+  quikLayerDecode("decode_16w", { columns: 1, unroll: 4, subgroups: 16, workgroups: 512 }),
 ];

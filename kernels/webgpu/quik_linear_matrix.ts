@@ -6,12 +6,11 @@ import { exactSum } from "./_integer_phase.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
 import { drainSums, reloadSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import { type MatrixPhase, matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
   matrixEnables,
   matrixFits,
-  type MatrixPhase,
-  matrixPhase,
   matrixPrologue,
   type MatrixShape,
   matrixTile,

@@ -1,22 +1,49 @@
 // A program of its own: compiles the shader of every variant with Dawn's "null" backend, which checks everything and runs
 // nothing, and prints what it found as JSON. It ends by force, because Dawn does not survive an orderly exit.
-import { createWebGpuBackend, requestFullDevice, specKey } from "../../kernels/mod.ts";
+import {
+  createWebGpuBackend,
+  type KernelSpec,
+  type KernelVariant,
+  requestFullDevice,
+  specKey,
+} from "../../kernels/mod.ts";
 import { variantsFor } from "../../kernels/webgpu/registry.ts";
 import { conformanceCases } from "./_cases.ts";
 
 // Not a literal, so that a type check does not download it.
 const DAWN_MODULE = "npm:webgpu@0.6.2";
 
+/** What a GPU with matrix units adds: the null device runs nothing, but its compiler knows the language. */
+const MATRIX_UNITS = {
+  subgroups: "enable",
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  float16: true,
+  subgroupMatrices: [
+    { componentType: "i8", resultComponentType: "i32", M: 16, N: 16, K: 32 },
+    { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 },
+  ],
+} as const;
+
 /** Compiles everything; the messages of those that Dawn refuses. */
 async function compileAll(gpu: GPU): Promise<{ compiled: number; refused: string[] }> {
   const adapter = await gpu.requestAdapter();
   const backend = await createWebGpuBackend({ device: await requestFullDevice(adapter!) });
+  const widest = {
+    ...backend.capabilities,
+    ...MATRIX_UNITS,
+    limits: { ...backend.capabilities.limits, maxComputeWorkgroupStorageSize: 49152 },
+  };
   const refused: string[] = [];
   let compiled = 0;
+  const check = async (spec: KernelSpec, variant: KernelVariant): Promise<void> => {
+    if (variant.supports(spec, backend.capabilities)) await backend.prepareVariant(spec, variant);
+    for (const { wgsl } of variant.generate(spec, widest).passes) await compileModule(backend.device, wgsl);
+  };
   for (const { spec } of conformanceCases()) {
-    for (const variant of variantsFor(spec, backend.capabilities)) {
+    for (const variant of variantsFor(spec, widest)) {
       try {
-        await backend.prepareVariant(spec, variant);
+        await check(spec, variant);
         compiled++;
       } catch (error) {
         refused.push(`${specKey(spec)} (${variant.name}): ${(error as Error).message}`);
@@ -24,6 +51,16 @@ async function compileAll(gpu: GPU): Promise<{ compiled: number; refused: string
     }
   }
   return { compiled, refused };
+}
+
+/** Compiles a shader without a pipeline, which a device without the hardware would refuse. */
+async function compileModule(device: GPUDevice, code: string): Promise<void> {
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ code });
+  const error = await device.popErrorScope();
+  if (error === null) return;
+  const { messages } = await module.getCompilationInfo();
+  throw new TypeError([...messages].map(({ lineNum, message }) => `line ${lineNum}: ${message}`).join("; "));
 }
 
 const dawn = await import(DAWN_MODULE).catch(() => undefined);
