@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { paceTicks } from "./_dawn_ticks.ts";
 import { requestFullDevice } from "./device.ts";
 
 /** Options for `createDawnDevice`. */
@@ -35,6 +36,7 @@ const ALIVE: unknown[] = [];
  */
 export async function createDawnDevice(options: DawnOptions = {}): Promise<GPUDevice> {
   const { create, globals } = await loadDawn(options.module ?? defaultModule());
+  paceTicks(globals);
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.assign(globalThis, { [name]: value });
   }

@@ -1,6 +1,5 @@
 // Dawn against the reference, matrix units included: `deno task test:gpu`, on a machine with a GPU that Dawn drives.
-// Every op by the variant it chooses, then every other variant, with Dawn's bounds checks off and on. One test each,
-// because a run with one test per op was seen to stop answering between two tests.
+// Every op by the variant it chooses, then every other variant, with Dawn's bounds checks off and on.
 import { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "../../kernels/mod.ts";
 import { createDawnDevice } from "../../kernels/webgpu/dawn.ts";
 import { conformanceCases } from "../kernels/_cases.ts";
