@@ -1,6 +1,7 @@
 // Which variants compute which op. The first variant that supports and suits a spec is the default choice, so faster
 // and pickier variants stand before those that run everywhere.
 import type { KernelSpec, OpName } from "../specs.ts";
+import { affineLinearVariants } from "./affine_linear.ts";
 import { argmaxVariants } from "./argmax.ts";
 import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
@@ -21,6 +22,7 @@ import { integerMatmulVariants } from "./integer_matmul.ts";
 import { inverseFactorVariants } from "./inverse_factor.ts";
 import { lowRankAddVariants } from "./low_rank_add.ts";
 import { layerNormVariants, rmsNormVariants } from "./norms.ts";
+import { outlierMatmulVariants } from "./outlier_matmul.ts";
 import { inOrder, type KernelVariant } from "./program.ts";
 import { quantizeActivationsGatheredVariants } from "./quantize_activations_gathered.ts";
 import { quantizeActivationsStagedVariants } from "./quantize_activations_staged.ts";
@@ -71,6 +73,8 @@ const VARIANTS: VariantTable = {
   low_rank_add: lowRankAddVariants,
   inverse_factor: inverseFactorVariants,
   gptq_sweep: gptqSweepVariants,
+  affine_linear: affineLinearVariants,
+  outlier_matmul: outlierMatmulVariants,
   codebook_linear: [...codebookLinearDecodeVariants, ...codebookLinearVariants],
 };
 

@@ -21,7 +21,10 @@ export type Comparison =
   /** Within the tolerance times the row's accumulated magnitude. */
   | "float"
   /** Packed activation codes: equal, or one apart where the value lies on a tie. */
-  | "codes";
+  | "codes"
+  /** Results of products in float32, as floats or as codes: every bit on a CPU; as "float" and "codes" on a GPU, which may
+   * divide less exactly and fuse a product with a sum. */
+  | "requantized";
 
 /** One run of one op. */
 export interface Case {

@@ -6,10 +6,6 @@ import { runConformance } from "./conformance.ts";
 
 runConformance(`webgpu${gpu.reason}`, () => createWebGpuBackend(), {
   ignore: gpu.ignore,
-  skip: [{
-    matches: ({ op }) => op === "affine_linear" || op === "outlier_matmul",
-    reason: "FBGEMM's pipelines answer what CPUs lack",
-  }],
 });
 
 Deno.test({
