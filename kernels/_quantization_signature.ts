@@ -1,7 +1,7 @@
 // The buffers of the ops in quantization_specs.ts.
 import type { QuantizationSpec } from "./quantization_specs.ts";
 import type { KernelSignature } from "./signature.ts";
-import { FLOAT_BYTES, optional, role, SCALE_BYTES, signature } from "./_roles.ts";
+import { FLOAT_BYTES, optional, result, role, SCALE_BYTES, signature } from "./_roles.ts";
 import { packedRowBytes } from "./specs.ts";
 
 /** The buffers that a spec of quantization_specs.ts takes. */
@@ -40,7 +40,7 @@ export function quantizationSignature(spec: QuantizationSpec): KernelSignature {
         role("weight codes", spec.columns * packedRowBytes(spec.inner, spec.weightBits)),
         role("weight scales", spec.columns * groups * 4),
         ...optional(spec.bias, "bias", spec.columns * 4),
-      ], role("y", spec.rows * spec.columns * 4));
+      ], result(spec));
     }
     case "table_linear": {
       const groups = Math.ceil(spec.inner / spec.groupSize);

@@ -1,6 +1,6 @@
 // The words in which the table of signatures is written.
 import type { BufferRole, KernelSignature } from "./signature.ts";
-import type { FloatType, ScaleType } from "./specs.ts";
+import { float16RowBytes, type FloatType, type ResultOptions, type ScaleType } from "./specs.ts";
 
 /** Bytes of one value. */
 export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2, bfloat16: 2 };
@@ -26,3 +26,8 @@ export const signature = (
   output: BufferRole,
   ...more: BufferRole[]
 ): KernelSignature => ({ inputs, outputs: [output, ...more] });
+
+/** The result of a product. */
+export const result = (
+  { rows, columns, resultType }: { readonly rows: number; readonly columns: number } & ResultOptions,
+): BufferRole => role("y", rows * (resultType === "float16" ? float16RowBytes(columns) : columns * 4));

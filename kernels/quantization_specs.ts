@@ -1,6 +1,6 @@
 // Ops around quantization besides QUIK's own: any format by its thresholds, group-wise scales, rotations, and the
 // branches that methods add to a quantized product. Conventions are those of specs.ts.
-import type { CodeBits, FloatType, ScaleType } from "./specs.ts";
+import type { CodeBits, FloatType, ResultOptions, ScaleType } from "./specs.ts";
 
 /**
  * `y = x R` with the rotation `R = D H / sqrt(blockSize)` of `hadamard()` in the quant room, or its inverse: D multiplies
@@ -82,7 +82,7 @@ export interface DequantizeGroupsSpec {
  * Inputs: activation codes, activation scales float32 `[rows, groups]`, weight codes, weight scales float32
  * `[columns, groups]`, then bias if `bias`; codes signed in padded rows, `groups = ceil(inner / groupSize)`. Output: y.
  */
-export interface GroupedLinearSpec {
+export interface GroupedLinearSpec extends ResultOptions {
   /** Names the op. */
   readonly op: "grouped_linear";
   /** Tokens. */

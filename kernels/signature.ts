@@ -3,7 +3,7 @@
 import type { DeviceBuffer } from "./backend.ts";
 import { fbgemmSignature } from "./_fbgemm_signature.ts";
 import { quantizationSignature } from "./_quantization_signature.ts";
-import { FLOAT_BYTES, optional, role, SCALE_BYTES, signature } from "./_roles.ts";
+import { FLOAT_BYTES, optional, result, role, SCALE_BYTES, signature } from "./_roles.ts";
 import { float16RowBytes, type KernelSpec, packedRowBytes, quikLayerParts } from "./specs.ts";
 
 /** One buffer of an op: its role and the least number of bytes it must hold. */
@@ -35,7 +35,7 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         role("x", spec.rows * spec.inner * 4),
         role("weight", spec.columns * spec.inner * FLOAT_BYTES[spec.weightType]),
         ...optional(spec.bias, "bias", spec.columns * 4),
-      ], role("y", spec.rows * spec.columns * 4));
+      ], result(spec));
     case "quantize_activations": {
       const base = spec.columns - spec.outliers;
       return signature(
@@ -64,7 +64,7 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
         role("reduced weights", spec.columns * 4),
         role("outlier weight", spec.columns * float16RowBytes(spec.outliers)),
         ...optional(spec.bias, "bias", spec.columns * 4),
-      ], role("y", spec.rows * spec.columns * 4));
+      ], result(spec));
     case "quik_layer": {
       const [quantize, product] = quikLayerParts(spec).map(kernelSignature);
       return { inputs: [...quantize.inputs, ...product.inputs.slice(3)], outputs: product.outputs };

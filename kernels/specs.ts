@@ -16,9 +16,18 @@ export type FloatType = "float32" | "float16" | "bfloat16";
 /** Width of an integer code. */
 export type CodeBits = 4 | 8;
 
+/** What a product makes of its float32 sums as it stores them: `y = activation(sum + bias)`. */
+export interface ResultOptions {
+  /** Nonlinearity applied after the bias. Default: none. */
+  readonly activation?: Activation;
+  /** Storage type of y. In float16 values beyond its range saturate, and a row takes `float16RowBytes(columns)`, padded
+   * with zeros. Default `float32`, rows without padding. */
+  readonly resultType?: "float32" | "float16";
+}
+
 /** `y[rows, columns] = x[rows, inner] * weight[columns, inner]^T (+ bias)`, accumulated in float32 or wider.
  * Inputs: x, weight, then bias if `bias`. Output: y. */
-export interface DenseLinearSpec {
+export interface DenseLinearSpec extends ResultOptions {
   /** Names the op. */
   readonly op: "dense_linear";
   /** Tokens. */
@@ -84,7 +93,7 @@ export interface IntegerMatmulSpec {
  * rows of `outliers`), then bias `[columns]` if `bias`. With `outliers: 0` the two outlier buffers are still passed and not read.
  * Output: y `[rows, columns]`.
  */
-export interface QuikLinearSpec {
+export interface QuikLinearSpec extends ResultOptions {
   /** Names the op. */
   readonly op: "quik_linear";
   /** Tokens. */

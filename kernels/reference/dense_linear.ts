@@ -1,5 +1,6 @@
-// y = x * weight^T + bias, summed in float64 and rounded once.
+// y = x * weight^T + bias, summed in float64.
 import type { DenseLinearSpec } from "../specs.ts";
+import { storeResult } from "./_result.ts";
 import { type Bytes, decodeFloats, floats } from "./_views.ts";
 
 /** Reference of {@linkcode DenseLinearSpec}. */
@@ -12,7 +13,7 @@ export function denseLinear(
   const x = floats(inputs[0], rows * inner);
   const weight = decodeFloats(inputs[1], spec.weightType, columns * inner);
   const bias = spec.bias ? floats(inputs[2], columns) : undefined;
-  const y = floats(outputs[0], rows * columns);
+  const y = new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       let sum = 0;
@@ -20,4 +21,5 @@ export function denseLinear(
       y[row * columns + column] = sum + (bias ? bias[column] : 0);
     }
   }
+  storeResult(spec, y, outputs[0]);
 }

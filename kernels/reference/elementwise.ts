@@ -2,7 +2,8 @@
 import type { Activation, ActivationSpec, AddSpec, GatedActivationSpec } from "../specs.ts";
 import { type Bytes, floats } from "./_views.ts";
 
-const functions: Readonly<Record<Activation, (x: number) => number>> = {
+/** The nonlinearities, in float64. */
+export const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   relu: (x) => Math.max(x, 0),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
@@ -13,7 +14,7 @@ const functions: Readonly<Record<Activation, (x: number) => number>> = {
 export function activation(spec: ActivationSpec, inputs: readonly Bytes[], outputs: readonly Bytes[]): void {
   const x = floats(inputs[0], spec.count);
   const y = floats(outputs[0], spec.count);
-  const f = functions[spec.activation];
+  const f = ACTIVATIONS[spec.activation];
   for (let i = 0; i < spec.count; i++) y[i] = f(x[i]);
 }
 
@@ -26,7 +27,7 @@ export function gatedActivation(
   const gate = floats(inputs[0], spec.count);
   const up = floats(inputs[1], spec.count);
   const y = floats(outputs[0], spec.count);
-  const f = functions[spec.activation];
+  const f = ACTIVATIONS[spec.activation];
   for (let i = 0; i < spec.count; i++) y[i] = f(gate[i]) * up[i];
 }
 

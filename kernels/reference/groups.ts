@@ -3,6 +3,7 @@ import type { DequantizeGroupsSpec, GroupedLinearSpec, QuantizeGroupsSpec } from
 import { packedRowBytes } from "../specs.ts";
 import { readCodes } from "./_codes.ts";
 import { countAtOrBelow, decodeGroups, writeBits } from "./_groups.ts";
+import { storeResult } from "./_result.ts";
 import { type Bytes, floats, indices } from "./_views.ts";
 
 const MIN_SCALE = 2 ** -126;
@@ -60,7 +61,7 @@ export function groupedLinear(
   const weight = readCodes(inputs[2], columns, inner, weightBits);
   const weightScales = floats(inputs[3], columns * groups);
   const bias = spec.bias ? floats(inputs[4], columns) : undefined;
-  const y = floats(outputs[0], rows * columns);
+  const y = new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       let sum = bias ? bias[column] : 0;
@@ -74,4 +75,5 @@ export function groupedLinear(
       y[row * columns + column] = sum;
     }
   }
+  storeResult(spec, y, outputs[0]);
 }

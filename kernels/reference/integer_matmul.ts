@@ -2,6 +2,7 @@
 import { decodeArray, float16 } from "../../formats/mod.ts";
 import { float16RowBytes, type IntegerMatmulSpec, type QuikLinearSpec } from "../specs.ts";
 import { readCodes } from "./_codes.ts";
+import { storeResult } from "./_result.ts";
 import { type Bytes, floats } from "./_views.ts";
 
 /** Reference of {@linkcode IntegerMatmulSpec}. */
@@ -23,7 +24,7 @@ export function quikLinear(spec: QuikLinearSpec, inputs: readonly Bytes[], outpu
   const reduced = floats(inputs[5], columns);
   const outlierWeight = readHalfRows(inputs[6], columns, outliers);
   const bias = spec.bias ? floats(inputs[7], columns) : undefined;
-  const y = floats(outputs[0], rows * columns);
+  const y = new Float64Array(rows * columns);
   const half = 2 ** (spec.activationBits - 1);
   for (let row = 0; row < rows; row++) {
     const scale = qparams[row * 2];
@@ -37,6 +38,7 @@ export function quikLinear(spec: QuikLinearSpec, inputs: readonly Bytes[], outpu
       y[row * columns + column] = sum + (bias ? bias[column] : 0);
     }
   }
+  storeResult(spec, y, outputs[0]);
 }
 
 function accumulate(

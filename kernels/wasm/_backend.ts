@@ -212,7 +212,7 @@ export class WasmBackend implements Backend, Context {
     new Uint8Array(this.#memory.buffer, address, byteLength).fill(value);
   }
 
-  writeIntegers(address: number, values: readonly number[]): void {
+  writeIntegers(address: number, values: ArrayLike<number>): void {
     new Uint32Array(this.#memory.buffer, address, values.length).set(values);
   }
 

@@ -38,7 +38,7 @@ export interface Context {
   /** Sets bytes of memory. */
   fill(address: number, value: number, byteLength: number): void;
   /** Writes a structure of 32-bit integers into memory. */
-  writeIntegers(address: number, values: readonly number[]): void;
+  writeIntegers(address: number, values: ArrayLike<number>): void;
 }
 
 /** The largest of some indices, checked against a limit.

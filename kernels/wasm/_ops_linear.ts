@@ -12,6 +12,7 @@ import type {
 import type { TableLinearSpec } from "../quantization_specs.ts";
 import { packedRowBytes } from "../specs.ts";
 import type { Context, Region } from "./_context.ts";
+import { withResult } from "./_result.ts";
 
 /** Numbers of the storage types in `assembly/simd.ts`. */
 export const FLOAT_TYPES: Readonly<Record<FloatType, number>> = { float32: 0, float16: 1, bfloat16: 2 };
@@ -38,7 +39,7 @@ export function denseLinear(
 ): void {
   const [x, weight, bias = 0] = inputs.map((region) => region.address);
   const type = FLOAT_TYPES[spec.weightType];
-  floatProduct(context, spec, { x, weight, type, bias, y: outputs[0].address });
+  withResult(context, spec, outputs[0], (y) => floatProduct(context, spec, { x, weight, type, bias, y }));
 }
 
 /** Runs a {@linkcode CodebookLinearSpec}: the weight is decoded as it is packed. */
@@ -187,24 +188,26 @@ export function quikLinear(
   const outlierPanels = packRows(context, outlierValues, rows, outliers, stride, FLOAT_TYPES.float16);
   const scratch = context.exports.quik_scratch(inner, outliers, mode);
   const cost = 2 * (inner + 4 * outliers) * rows;
-  context.run("quik_linear", { units: Math.ceil(columns / TILE_COLUMNS), cost, scratch }, [
-    panels,
-    rowSums,
-    qparams,
-    outlierPanels,
-    weight,
-    scales,
-    reduced,
-    outlierWeight,
-    bias,
-    outputs[0].address,
-    rows,
-    columns,
-    inner,
-    outliers,
-    2 ** (activationBits - 1),
-    mode,
-  ]);
+  const work = { units: Math.ceil(columns / TILE_COLUMNS), cost, scratch };
+  withResult(context, spec, outputs[0], (y) =>
+    context.run("quik_linear", work, [
+      panels,
+      rowSums,
+      qparams,
+      outlierPanels,
+      weight,
+      scales,
+      reduced,
+      outlierWeight,
+      bias,
+      y,
+      rows,
+      columns,
+      inner,
+      outliers,
+      2 ** (activationBits - 1),
+      mode,
+    ]));
 }
 
 /** How weight bytes are laid out (`assembly/quik.ts`). */

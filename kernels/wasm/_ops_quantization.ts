@@ -8,6 +8,7 @@ import type {
   SparseAddSpec,
 } from "../quantization_specs.ts";
 import { checkIndices, type Context, type Region } from "./_context.ts";
+import { withResult } from "./_result.ts";
 import {
   codebookWeight,
   FLOAT_TYPES,
@@ -90,24 +91,26 @@ export function groupedLinear(
   const packed = { units: Math.ceil(rows / width), cost: 3 * inner };
   context.run("group_sums", packed, [panels, sums, rows, inner, groupSteps, width, mode]);
   const scratch = context.exports.quik_scratch(groups * groupSteps * 16, 0, mode);
-  context.run("grouped_linear", {
+  const work = {
     units: Math.ceil(columns / TILE_COLUMNS),
     cost: 2 * rows * (inner + 16 * groups),
     scratch,
-  }, [
-    panels,
-    sums,
-    scales,
-    weight,
-    weightScales,
-    bias,
-    outputs[0].address,
-    rows,
-    columns,
-    inner,
-    groupSteps,
-    mode,
-  ]);
+  };
+  withResult(context, spec, outputs[0], (y) =>
+    context.run("grouped_linear", work, [
+      panels,
+      sums,
+      scales,
+      weight,
+      weightScales,
+      bias,
+      y,
+      rows,
+      columns,
+      inner,
+      groupSteps,
+      mode,
+    ]));
 }
 
 /** Runs a {@linkcode SparseAddSpec}. */

@@ -1,6 +1,5 @@
 // How the ops on rows and elements run.
 import type {
-  Activation,
   ActivationSpec,
   AddSpec,
   ArgmaxSpec,
@@ -17,9 +16,7 @@ import type {
 } from "../specs.ts";
 import { checkIndices, type Context, type Region } from "./_context.ts";
 import { FLOAT_TYPES } from "./_ops_linear.ts";
-
-/** Numbers of the nonlinearities in `assembly/elementwise.ts`. */
-const ACTIVATIONS: Readonly<Record<Activation, number>> = { silu: 0, relu: 1, gelu: 2, gelu_tanh: 3 };
+import { ACTIVATIONS } from "./_result.ts";
 
 const addresses = (regions: Region[]): number[] => regions.map((region) => region.address);
 

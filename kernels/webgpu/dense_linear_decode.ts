@@ -9,6 +9,7 @@ import {
   type DecodeShape,
   decodeWorkgroups,
 } from "./_decode.ts";
+import { isPlainResult } from "./_result.ts";
 import { definePass, input, type KernelVariant, output } from "./program.ts";
 
 const perUnit = ({ weightType }: DenseLinearSpec): number => weightType === "float16" ? 8 : 4;
@@ -44,7 +45,8 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
   return {
     name,
     supports: (spec, capabilities) =>
-      spec.rows <= DECODE_ROWS && spec.rows * shape.columns <= 32 && spec.weightType !== "bfloat16" &&
+      isPlainResult(spec) && spec.rows <= DECODE_ROWS && spec.rows * shape.columns <= 32 &&
+      spec.weightType !== "bfloat16" &&
       spec.inner > 0 && spec.inner % perUnit(spec) === 0 && decodeFits(capabilities),
     generate: (spec, capabilities) => ({
       passes: [definePass({

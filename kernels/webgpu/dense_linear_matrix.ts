@@ -14,6 +14,7 @@ import {
   matrixTile,
   tiling,
 } from "./_matrix_tile.ts";
+import { isPlainResult } from "./_result.ts";
 import {
   type ComputePass,
   definePass,
@@ -93,7 +94,8 @@ export function denseLinearMatrix(name: string, shape: MatrixShape): KernelVaria
   return {
     name,
     supports: (spec, capabilities) =>
-      spec.weightType === "float16" && spec.allowFloat16 === true && spec.inner % 8 === 0 && spec.inner > 0 &&
+      isPlainResult(spec) && spec.weightType === "float16" && spec.allowFloat16 === true &&
+      spec.inner % 8 === 0 && spec.inner > 0 &&
       matrixFits(shape, ["f16"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
     generate: (spec) => ({

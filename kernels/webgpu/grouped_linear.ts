@@ -11,19 +11,37 @@ import {
 import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { type Flush, tiledShader, type TileShape, tileWorkgroups } from "./_tile.ts";
 import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
-import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+import { finishPass } from "./_finish_pass.ts";
+import {
+  resultBinding,
+  resultEnables,
+  resultFunctions,
+  resultUniforms,
+  storeResult,
+  storesResult,
+} from "./_result.ts";
+import type { WebGpuCapabilities } from "./capabilities.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  type KernelProgram,
+  type KernelVariant,
+  scratch,
+} from "./program.ts";
 
 /** Codes in a vector. */
 const VECTOR = 16;
 
-function bindingsOf({ bias }: GroupedLinearSpec): Binding[] {
+function bindingsOf({ bias }: GroupedLinearSpec, y: Binding): Binding[] {
   return [
     input(0, "left", "array<vec4<u32>>"),
     input(1, "scales", "array<f32>"),
     input(2, "right", "array<vec4<u32>>"),
     input(3, "weight_scales", "array<f32>"),
     ...(bias ? [input(4, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
+    y,
   ];
 }
 
@@ -50,11 +68,29 @@ function uniformsOf(spec: GroupedLinearSpec, depth: number): Record<string, numb
     group_steps: spec.groupSize >= spec.inner
       ? Math.max(1, integers.steps)
       : spec.groupSize / (VECTOR * depth),
+    ...resultUniforms(spec),
   };
 }
 
-const result = ({ bias }: GroupedLinearSpec, sum: string): string =>
-  `y[row * uniforms.columns + column] = ${sum}${bias ? " + bias[column]" : ""};`;
+const result = (spec: GroupedLinearSpec, sum: string): string =>
+  storeResult(spec, `${sum}${spec.bias ? " + bias[column]" : ""}`);
+
+/** The fused pass, or, on a device that cannot store float16, one that leaves sums and one that finishes them. */
+function finished(
+  spec: GroupedLinearSpec,
+  capabilities: WebGpuCapabilities,
+  fused: (spec: GroupedLinearSpec, y: Binding) => ComputePass,
+): KernelProgram {
+  if (storesResult(spec, capabilities)) return { passes: [fused(spec, resultBinding(spec))] };
+  const sums: GroupedLinearSpec = { ...spec, activation: undefined, resultType: undefined };
+  return {
+    passes: [
+      fused(sums, scratch(0, "y", "array<f32>", "write")),
+      finishPass({ ...spec, biasInput: undefined }),
+    ],
+    scratch: [spec.rows * spec.columns * 4],
+  };
+}
 
 /** Whether steps of so many vectors end where groups end. */
 function dividesGroups({ groupSize, inner }: GroupedLinearSpec, vectors: number): boolean {
@@ -71,19 +107,20 @@ function tiled(name: string, { rows, columns }: TileShape): KernelVariant<Groupe
     name,
     supports: (spec, capabilities) => dividesGroups(spec, 2) && tileFits(shapeOf(spec), capabilities),
     suits: (spec) => spec.rows > FEW_ROWS && tileSuits(shapeOf(spec), spec.rows, spec.columns),
-    generate: (spec) => {
-      const shape = shapeOf(spec);
-      return {
-        passes: [definePass({
-          bindings: bindingsOf(spec),
+    generate: (whole, capabilities) => {
+      const shape = shapeOf(whole);
+      return finished(whole, capabilities, (spec, y) =>
+        definePass({
+          enables: resultEnables(spec),
+          bindings: bindingsOf(spec, y),
           uniforms: uniformsOf(spec, shape.depth),
           workgroups: tileWorkgroups(shape, spec.rows, spec.columns),
-          body: tiledShader(shape, [{ ...tiledIntegerPhase(spec), flush: groupFlush(spec) }], {
-            wordType: "u32",
-            perElement: (sum) => result(spec, sum(0)),
-          }),
-        })],
-      };
+          body: resultFunctions(spec) +
+            tiledShader(shape, [{ ...tiledIntegerPhase(spec), flush: groupFlush(spec) }], {
+              wordType: "u32",
+              perElement: (sum) => result(spec, sum(0)),
+            }),
+        }));
     },
   };
 }
@@ -91,18 +128,19 @@ function tiled(name: string, { rows, columns }: TileShape): KernelVariant<Groupe
 const fewRows: KernelVariant<GroupedLinearSpec> = {
   name: "few_rows",
   supports: (spec) => spec.rows <= FEW_ROWS && dividesGroups(spec, integerUnitVectors(spec)),
-  generate: (spec) => ({
-    passes: [definePass({
-      bindings: bindingsOf(spec),
-      uniforms: uniformsOf(spec, integerUnitVectors(spec)),
-      workgroups: rowWorkgroups(spec.columns),
-      body: rowShader(
-        rowBlock(spec.rows),
-        [{ ...rowIntegerPhase(spec), flush: groupFlush(spec) }],
-        (sum) => result(spec, sum(0)),
-      ),
-    })],
-  }),
+  generate: (whole, capabilities) =>
+    finished(whole, capabilities, (spec, y) =>
+      definePass({
+        enables: resultEnables(spec),
+        bindings: bindingsOf(spec, y),
+        uniforms: uniformsOf(spec, integerUnitVectors(spec)),
+        workgroups: rowWorkgroups(spec.columns),
+        body: resultFunctions(spec) + rowShader(
+          rowBlock(spec.rows),
+          [{ ...rowIntegerPhase(spec), flush: groupFlush(spec) }],
+          (sum) => result(spec, sum(0)),
+        ),
+      })),
 };
 
 /** Variants of `grouped_linear`. */

@@ -21,6 +21,7 @@ import {
   unitParts,
   weightUnits,
 } from "./_quantize_row.ts";
+import { isPlainResult } from "./_result.ts";
 import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
 
 /** Most tokens: each costs every workgroup a quantization. */
@@ -105,7 +106,8 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
     supports: (spec, capabilities) => {
       const { rows, inner, outliers, activationBits, weightBits } = spec;
       const { limits } = capabilities;
-      return rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 && activationBits >= weightBits &&
+      return isPlainResult(spec) && rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 &&
+        activationBits >= weightBits &&
         inner + outliers <= 32768 && decodeFits(capabilities) &&
         quantizedRowBytes(spec, shape.subgroups) <= limits.maxComputeWorkgroupStorageSize &&
         bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage &&

@@ -9,13 +9,28 @@ import {
   tiledIntegerPhase,
 } from "./_integer_phase.ts";
 import { halfRowsOperand } from "./_operands.ts";
-import { biasPass } from "./_bias_pass.ts";
+import { finishPass } from "./_finish_pass.ts";
 import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { multiplyFloat, tiledShader, type TilePhase, type TileShape, tileWorkgroups } from "./_tile.ts";
 import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
+import {
+  resultBinding,
+  resultEnables,
+  resultFunctions,
+  resultUniforms,
+  storeResult,
+  storesResult,
+} from "./_result.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { quikBindings } from "./_quik_bindings.ts";
-import { type ComputePass, definePass, type KernelProgram, type KernelVariant } from "./program.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  type KernelProgram,
+  type KernelVariant,
+  scratch,
+} from "./program.ts";
 
 /** The outlier product; tiles of words hold its floats as bits. */
 function outlierPhase(word: "u32" | "f32"): Omit<TilePhase, "steps"> {
@@ -40,7 +55,7 @@ function result(spec: QuikLinearSpec, sum: (phase: number) => string): string {
     ...(spec.outliers > 0 ? [sum(1)] : []),
     ...(spec.bias ? ["bias[column]"] : []),
   ];
-  return `y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
+  return storeResult(spec, terms.join(" + "));
 }
 
 function uniformsOf(spec: QuikLinearSpec, depth: number, outlierVectors: number): Record<string, number> {
@@ -52,17 +67,40 @@ function uniformsOf(spec: QuikLinearSpec, depth: number, outlierVectors: number)
     ...(spec.outliers > 0
       ? { outlier_stride: stride, outlier_steps: Math.ceil(2 * stride / outlierVectors) }
       : {}),
+    ...resultUniforms(spec),
   };
 }
 
-/** The fused pass, or, where a device binds fewer than all nine buffers, one without the bias and one that adds it. */
-function withBias(
+/**
+ * The fused pass, or, where a device binds fewer than all nine buffers or cannot store float16, one that leaves sums and
+ * one that finishes them.
+ */
+function finished(
   spec: QuikLinearSpec,
-  { limits }: WebGpuCapabilities,
-  fused: (spec: QuikLinearSpec) => ComputePass,
+  capabilities: WebGpuCapabilities,
+  fused: (spec: QuikLinearSpec, y: Binding) => ComputePass,
 ): KernelProgram {
-  if (quikBindings(spec).length <= limits.maxStorageBuffersPerShaderStage) return { passes: [fused(spec)] };
-  return { passes: [fused({ ...spec, bias: false }), biasPass(spec.rows, spec.columns, 7)] };
+  const { rows, columns, activation, resultType } = spec;
+  const binds = quikBindings(spec).length <= capabilities.limits.maxStorageBuffersPerShaderStage;
+  if (binds && storesResult(spec, capabilities)) return { passes: [fused(spec, resultBinding(spec))] };
+  const sums: QuikLinearSpec = {
+    ...spec,
+    bias: spec.bias && binds,
+    activation: undefined,
+    resultType: undefined,
+  };
+  const biasInput = spec.bias && !sums.bias ? 7 : undefined;
+  const finish = finishPass({ rows, columns, activation, resultType, biasInput });
+  if (resultType !== "float16") return { passes: [fused(sums, resultBinding(sums)), finish] };
+  return {
+    passes: [fused(sums, scratch(0, "y", "array<f32>", "write")), finish],
+    scratch: [rows * columns * 4],
+  };
+}
+
+/** The buffers of the fused pass. */
+function bindingsOf(spec: QuikLinearSpec, y: Binding): Binding[] {
+  return quikBindings(spec).map((binding) => binding.name === "y" ? y : binding);
 }
 
 function tiled(name: string, shape: TileShape): KernelVariant<QuikLinearSpec> {
@@ -71,12 +109,13 @@ function tiled(name: string, shape: TileShape): KernelVariant<QuikLinearSpec> {
     supports: (_spec, capabilities) => tileFits(shape, capabilities),
     suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
     generate: (whole, capabilities) =>
-      withBias(whole, capabilities, (spec) =>
+      finished(whole, capabilities, (spec, y) =>
         definePass({
-          bindings: quikBindings(spec),
+          enables: resultEnables(spec),
+          bindings: bindingsOf(spec, y),
           uniforms: uniformsOf(spec, shape.depth, shape.depth),
           workgroups: tileWorkgroups(shape, spec.rows, spec.columns),
-          body: tiledShader(shape, [
+          body: resultFunctions(spec) + tiledShader(shape, [
             tiledIntegerPhase(spec),
             ...(spec.outliers > 0 ? [{ ...outlierPhase("u32"), steps: "uniforms.outlier_steps" }] : []),
           ], {
@@ -92,12 +131,13 @@ const fewRows: KernelVariant<QuikLinearSpec> = {
   name: "few_rows",
   supports: ({ rows }) => rows <= FEW_ROWS,
   generate: (whole, capabilities) =>
-    withBias(whole, capabilities, (spec) =>
+    finished(whole, capabilities, (spec, y) =>
       definePass({
-        bindings: quikBindings(spec),
+        enables: resultEnables(spec),
+        bindings: bindingsOf(spec, y),
         uniforms: uniformsOf(spec, integerUnitVectors(spec), 2),
         workgroups: rowWorkgroups(spec.columns),
-        body: rowShader(rowBlock(spec.rows), [
+        body: resultFunctions(spec) + rowShader(rowBlock(spec.rows), [
           rowIntegerPhase(spec),
           ...(spec.outliers > 0 ? [{ ...outlierPhase("f32"), units: "uniforms.outlier_steps" }] : []),
         ], (sum) => `${PER_ROW(spec)} ${result(spec, sum)}`),

@@ -13,6 +13,7 @@ import {
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
+import { isPlainResult } from "./_result.ts";
 import { definePass, type KernelVariant } from "./program.ts";
 
 function codesPhase(spec: QuikLinearSpec): DecodePhase {
@@ -79,8 +80,9 @@ function result(spec: QuikLinearSpec, sum: (phase: number) => string): string {
 export function quikLinearDecode(name: string, shape: DecodeShape): KernelVariant<QuikLinearSpec> {
   return {
     name,
-    supports: ({ rows, inner, activationBits, weightBits }, capabilities) =>
-      rows <= DECODE_ROWS && rows * shape.columns <= 32 && inner > 0 && activationBits >= weightBits &&
+    supports: ({ rows, inner, activationBits, weightBits, ...rest }, capabilities) =>
+      isPlainResult(rest) && rows <= DECODE_ROWS && rows * shape.columns <= 32 && inner > 0 &&
+      activationBits >= weightBits &&
       decodeFits(capabilities),
     generate: (spec, capabilities) => ({
       passes: [definePass({

@@ -16,6 +16,7 @@ import {
   matrixTile,
   tiling,
 } from "./_matrix_tile.ts";
+import { isPlainResult } from "./_result.ts";
 import { type Binding, definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
 
 function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
@@ -99,7 +100,8 @@ export function quikLinearMatrix(name: string, shape: MatrixShape): KernelVarian
   const tile = matrixTile(shape);
   return {
     name,
-    supports: (spec, capabilities) => matrixFits(shape, componentsOf(spec), capabilities),
+    supports: (spec, capabilities) =>
+      isPlainResult(spec) && matrixFits(shape, componentsOf(spec), capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
     generate: (spec) => ({
       passes: [definePass({

@@ -12,6 +12,7 @@ import { createRandom, type Random } from "../../quant/mod.ts";
 import { quantizationCases } from "./_quantization_cases.ts";
 import { modelCases } from "./_model_cases.ts";
 import { fbgemmCases } from "./_fbgemm_cases.ts";
+import { resultCases } from "./_result_cases.ts";
 import { codeRows, halfRows, normals, splitColumns, storedNormals } from "./_inputs.ts";
 
 /** How an output must agree with the reference. */
@@ -20,6 +21,8 @@ export type Comparison =
   | "exact"
   /** Within the tolerance times the row's accumulated magnitude. */
   | "float"
+  /** Padded rows of float16: as "float", and one unit in the last place more; padding zero. */
+  | "halves"
   /** Packed activation codes: equal, or one apart where the value lies on a tie. */
   | "codes"
   /** Results of products in float32, as floats or as codes: every bit on a CPU; as "float" and "codes" on a GPU, which may
@@ -52,6 +55,7 @@ export function conformanceCases(seed = 1): Case[] {
     ...modelCases(random),
     ...quantizationCases(random),
     ...fbgemmCases(random),
+    ...resultCases(),
   ];
 }
 

@@ -2,6 +2,7 @@
 import { createWebGpuBackend, kernelSignature, specKey } from "../../kernels/mod.ts";
 import { assert, assertEquals } from "@std/assert";
 import { conformanceCases } from "./_cases.ts";
+import { resultCases } from "./_result_cases.ts";
 import { checkCase } from "./conformance.ts";
 import { gpuTest } from "./_gpu.ts";
 
@@ -40,3 +41,15 @@ gpuTest("ops with many buffers are right on a device that binds eight", async ()
   for (const testCase of cases.slice(0, 12)) await checkCase(backend, testCase);
   device.destroy();
 });
+
+gpuTest(
+  "products store nonlinearities and float16 on a device that lacks float16 and binds eight buffers",
+  async () => {
+    const device = await requestDefaultDevice();
+    using backend = await createWebGpuBackend({ device });
+    assertEquals(backend.capabilities.float16, false);
+    const cases = resultCases().filter(({ spec }) => "rows" in spec && spec.rows < 20);
+    for (const testCase of cases) await checkCase(backend, testCase);
+    device.destroy();
+  },
+);
