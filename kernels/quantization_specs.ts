@@ -106,6 +106,11 @@ export interface GroupedLinearSpec extends ResultOptions {
  * 2306.07629) and binary coding (GPTQT, arXiv 2407.02891), whose table lists the sums of its plus and minus terms:
  * `y[m, n] = sum_k x[m, k] * tables[n, k / groupSize, code[n, k]] (+ bias[n])`.
  *
+ * Binary coding needs no op of its own: bit i of a code is element k of plane i, so that planes and packed codes are the
+ * same bits in another order, and the table of a group (`binaryLevels`) holds every sum that its planes can make.
+ * `planeCodes` turns planes into codes. The table of `2^bits` values takes the place of `bits + 1`, which is little beside
+ * the codes of a row or of a group of 128 and more.
+ *
  * Inputs: x `[rows, inner]`, codes (rows of `packedRowBytes(inner, bits)`, unsigned, low bits first), tables float32
  * `[columns, ceil(inner / groupSize), 2^bits]`, then bias if `bias`. Output: y `[rows, columns]`.
  */

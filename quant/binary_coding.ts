@@ -179,3 +179,27 @@ export function bitPlanes(codes: ArrayLike<number>, bits: number): Uint32Array<A
   }
   return planes;
 }
+
+/**
+ * The codes that bit planes hold: undoes {@linkcode bitPlanes}.
+ *
+ * @param planes Plane after plane, `ceil(count / 32)` words each.
+ * @param bits Bits of a code.
+ * @param count Number of codes.
+ * @returns `[count]`.
+ *
+ * @example Usage
+ * ```ts
+ * import { bitPlanes, planeCodes } from "@quik/quant/quant";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(planeCodes(bitPlanes([3, 0, 1], 2), 2, 3), Uint8Array.of(3, 0, 1));
+ * ```
+ */
+export function planeCodes(planes: Uint32Array, bits: number, count: number): Uint8Array<ArrayBuffer> {
+  const words = Math.ceil(count / 32), codes = new Uint8Array(count);
+  for (let j = 0; j < count; j++) {
+    for (let i = 0; i < bits; i++) codes[j] |= (planes[i * words + (j >> 5)] >>> (j & 31) & 1) << i;
+  }
+  return codes;
+}
