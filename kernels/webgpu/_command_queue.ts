@@ -171,7 +171,8 @@ export class CommandQueue {
       return kept;
     }
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    return { buffer: this.#device.createBuffer({ size, usage }), size };
+    const buffer = this.watch(`read ${size} bytes`, () => this.#device.createBuffer({ size, usage }));
+    return { buffer, size };
   }
 
   #keepStaging(staging: Staging): void {

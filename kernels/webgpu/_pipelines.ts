@@ -43,7 +43,7 @@ export class PipelineCache {
       pass,
       pipeline: await pipeline,
       layout,
-      uniforms: this.#uniformsOf(pass.uniforms),
+      uniforms: await this.#uniformsOf(pass.uniforms),
       bindGroups: new Map(),
     };
   }
@@ -94,18 +94,27 @@ export class PipelineCache {
     throw new TypeError(text.trim(), { cause: reason });
   }
 
-  #uniformsOf(values: readonly number[]): GPUBuffer | undefined {
+  async #uniformsOf(values: readonly number[]): Promise<GPUBuffer | undefined> {
     if (values.length === 0) return undefined;
     const key = values.join(" ");
     const known = this.#uniforms.get(key);
     if (known !== undefined) return known;
+    // The write is in a scope as well: into a buffer that could not be had, it is invalid.
+    this.#device.pushErrorScope("validation");
+    this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({
       size: Math.ceil(values.length / 4) * 16,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     this.#device.queue.writeBuffer(buffer, 0, Uint32Array.from(values));
+    const scopes = [this.#device.popErrorScope(), this.#device.popErrorScope()];
     this.#uniforms.set(key, buffer);
-    return buffer;
+    const [outOfMemory, invalid] = await Promise.all(scopes);
+    const cause = outOfMemory ?? invalid;
+    if (cause === null) return buffer;
+    this.#uniforms.delete(key);
+    buffer.destroy();
+    throw new RangeError(outOfMemory === null ? cause.message : "out of memory", { cause });
   }
 }
 

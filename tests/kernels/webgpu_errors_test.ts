@@ -120,22 +120,49 @@ gpuTest("WebGpuBackend names the op when the device is lost", async () => {
   assertThrows(() => backend.allocate(16), Error, "Cannot allocate 16 bytes: the WebGPU device was lost");
 });
 
-gpuTest("WebGpuBackend reports that the device is out of memory", async () => {
-  const real = await requestDevice();
-  let full = false;
+/** A device that answers that it is out of memory while `full()`. */
+function withMemory(real: GPUDevice, full: () => boolean): GPUDevice {
   const scopes: GPUErrorFilter[] = [];
-  const device = withMembers(real, {
+  return withMembers(real, {
     pushErrorScope: (filter) => {
       scopes.push(filter);
       return real.pushErrorScope(filter);
     },
     popErrorScope: async () => {
       const filter = scopes.pop();
+      const fails = filter === "out-of-memory" && full();
       const error = await real.popErrorScope();
-      return filter === "out-of-memory" && full ? new GPUOutOfMemoryError("no memory left") : error;
+      return fails ? new GPUOutOfMemoryError("no memory left") : error;
     },
   });
-  using backend = await createWebGpuBackend({ device });
+}
+
+gpuTest("WebGpuBackend names what it did when the device was out of memory", async () => {
+  const real = await requestDevice();
+  let full = false;
+  using backend = await createWebGpuBackend({ device: withMemory(real, () => full) });
+  const kernel = await backend.prepare({ op: "add", count: 20 });
+  using sum = await addOnce(backend, 20);
+  await backend.sync();
+  full = true;
+  backend.dispatch(kernel, [sum, sum], [sum]);
+  await assertRejects(() => backend.sync(), Error, "Cannot run add count=20: no memory left");
+  await assertRejects(() => backend.read(sum), Error, "Cannot read 80 bytes: no memory left");
+  await assertRejects(
+    () => backend.prepare({ op: "add", count: 24 }),
+    TypeError,
+    "Cannot prepare add count=24 (elementwise): out of memory",
+  );
+  full = false;
+  await backend.prepare({ op: "add", count: 24 });
+  assertEquals((await backend.read(sum)).byteLength, 80);
+  real.destroy();
+});
+
+gpuTest("WebGpuBackend reports that the device is out of memory", async () => {
+  const real = await requestDevice();
+  let full = false;
+  using backend = await createWebGpuBackend({ device: withMemory(real, () => full) });
   full = true;
   const buffer = backend.allocate(4096);
   await assertRejects(
@@ -211,4 +238,29 @@ gpuTest("freed memory beyond the budget is given back to the device", async () =
   assertEquals(backend.memory.usedBytes, 0);
   assertLess(backend.memory.keptBytes, 100_001);
   await backend.sync();
+});
+
+gpuTest("backends give back all that they took, however many are made on a device", async () => {
+  const real = await requestDevice();
+  const live = new Set<GPUBuffer>();
+  const device = withMembers(real, {
+    createBuffer: (descriptor) => {
+      const buffer = real.createBuffer(descriptor);
+      live.add(buffer);
+      const destroy = buffer.destroy.bind(buffer);
+      buffer.destroy = () => {
+        live.delete(buffer);
+        destroy();
+      };
+      return buffer;
+    },
+  });
+  for (let i = 0; i < 100; i++) {
+    const backend = await createWebGpuBackend({ device });
+    const sum = await addOnce(backend, 1000 + i);
+    if (i % 10 === 0) await backend.read(sum);
+    backend.dispose();
+    assertEquals(live.size, 0, `after ${i + 1} backends`);
+  }
+  real.destroy();
 });
