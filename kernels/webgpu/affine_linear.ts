@@ -54,6 +54,9 @@ fn code(value: f32) -> i32 {
 ${PARAMETERS}
   let row = ${LINEAR_WORKGROUP};
   if (row >= uniforms.rows) { return; }
+  // Explicitly, since Dawn is asked not to clear workgroup memory.
+  if (local == 0u) { atomicStore(&total, 0); }
+  workgroupBarrier();
   let start = row * uniforms.inner;
   var sum = 0;
   for (var word = local; word < uniforms.words; word += 256u) {
