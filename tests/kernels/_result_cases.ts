@@ -52,16 +52,19 @@ export function resultCases(): Case[] {
           normals(random, columns),
           halfRows(random, columns, outliers),
         ),
-        make(
-          { op: "quik_layer", outliers, ...codes, ...shape },
-          normals(random, rows * (inner + outliers)),
-          base,
-          outlier,
-          codeRows(random, columns, inner, 4),
-          positive(columns, size),
-          normals(random, columns),
-          halfRows(random, columns, outliers),
-        ),
+        // Few values, since a code at a tie may differ on a GPU.
+        ...(s < 2
+          ? [make(
+            { op: "quik_layer", outliers, ...codes, ...shape },
+            normals(random, rows * (inner + outliers)),
+            base,
+            outlier,
+            codeRows(random, columns, inner, 4),
+            positive(columns, size),
+            normals(random, columns),
+            halfRows(random, columns, outliers),
+          )]
+          : []),
         make(
           { op: "grouped_linear", groupSize: 32, ...codes, ...shape },
           codeRows(random, rows, inner, 4),
