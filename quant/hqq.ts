@@ -8,8 +8,15 @@ import type { Rounder } from "./recipe.ts";
 export interface HqqOptions {
   /** Bits of a code, 1 to 8. */
   readonly bits: number;
-  /** Weights of a row that share scale and zero point. Default 64. */
+  /** Weights that share scale and zero point. Default 64. */
   readonly groupSize?: number;
+  /**
+   * What a group is made of: inputs of one output, as kernels that scale inside the product want it (the authors' axis 1), or
+   * outputs of one input (their axis 0, the default of their package). HQQ's zero points are not integers, so that no code
+   * means 0: where a group mixes columns of different size, the small ones are off by up to half a step, which is far more than
+   * what they are worth if their inputs are large. Groups of one column have no such mixture. Default `inputs`.
+   */
+  readonly groupAxis?: "inputs" | "outputs";
   /** Exponent p of the norm of the error, at most 1. Default 0.7. */
   readonly norm?: number;
   /** Strength of the coupling; the error is shrunk by about 1 / beta. Default 10. */
@@ -26,9 +33,9 @@ export interface HqqOptions {
 export interface HqqResult {
   /** `[outputs, inputs]`. */
   readonly codes: Uint8Array<ArrayBuffer>;
-  /** `[outputs, groups]`, values of float16. */
+  /** `[outputs, groups]`, or `[groups, inputs]` if groups are made of outputs; values of float16. */
   readonly scales: Float32Array<ArrayBuffer>;
-  /** `[outputs, groups]`, values of float16, not integers. */
+  /** Like the scales; values of float16, not integers. */
   readonly zeros: Float32Array<ArrayBuffer>;
   /** Dequantized, `[outputs, inputs]`. */
   readonly weight: Matrix;
@@ -36,34 +43,58 @@ export interface HqqResult {
   readonly errors: readonly number[];
 }
 
-/** Group of weights `start` to `end` with the inverse of its scale. */
-interface Group {
+/** Weights that share a scale: every `step`-th from `start` to before `end`. */
+interface Place {
   readonly start: number;
   readonly end: number;
+  readonly step: number;
+}
+
+/** A group with the inverse of its scale. */
+interface Group extends Place {
   readonly inverse: number;
 }
 
 const f = Math.fround;
 
+function placesOf({ rows, cols }: Matrix, groupSize: number, axis: "inputs" | "outputs"): Place[] {
+  const places: Place[] = [];
+  if (axis === "inputs") {
+    for (let row = 0; row < rows; row++) {
+      for (let col = 0; col < cols; col += groupSize) {
+        places.push({
+          start: row * cols + col,
+          end: row * cols + Math.min(col + groupSize, cols),
+          step: 1,
+        });
+      }
+    }
+    return places;
+  }
+  // The authors reshape to [groupSize, rest], so that a group takes every count-th row, not neighbors.
+  const count = Math.ceil(rows / groupSize);
+  for (let start = 0; start < Math.min(count, rows) * cols; start++) {
+    places.push({ start, end: rows * cols, step: count * cols });
+  }
+  return places;
+}
+
 function groupsOf(
-  { data, rows, cols }: Matrix,
-  groupSize: number,
+  { data }: Matrix,
+  places: readonly Place[],
   top: number,
 ): { groups: Group[]; minimums: number[] } {
   const groups: Group[] = [], minimums: number[] = [];
-  for (let row = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col += groupSize) {
-      const start = row * cols + col, end = row * cols + Math.min(col + groupSize, cols);
-      let min = Infinity, max = -Infinity;
-      for (let i = start; i < end; i++) {
-        min = Math.min(min, data[i]);
-        max = Math.max(max, data[i]);
-      }
-      const width = f(max - min);
-      if (!(width < Infinity)) throw new RangeError("Cannot quantize weights that are NaN or infinite");
-      groups.push({ start, end, inverse: width <= 1e-4 ? 1 : Math.min(f(top / width), 2e4) });
-      minimums.push(min);
+  for (const { start, end, step } of places) {
+    let min = Infinity, max = -Infinity;
+    for (let i = start; i < end; i += step) {
+      min = Math.min(min, data[i]);
+      max = Math.max(max, data[i]);
     }
+    const width = f(max - min);
+    if (!(width < Infinity)) throw new RangeError("Cannot quantize weights that are NaN or infinite");
+    groups.push({ start, end, step, inverse: width <= 1e-4 ? 1 : Math.min(f(top / width), 2e4) });
+    minimums.push(min);
   }
   return { groups, minimums };
 }
@@ -102,7 +133,8 @@ export function hqq(weight: Matrix, options: HqqOptions): HqqResult {
     throw new RangeError(`Cannot quantize to ${bits} bits in groups of ${groupSize}`);
   }
   const { data, rows, cols } = weight, top = 2 ** bits - 1;
-  const { groups, minimums } = groupsOf(weight, groupSize, top);
+  const places = placesOf(weight, groupSize, options.groupAxis ?? "inputs");
+  const { groups, minimums } = groupsOf(weight, places, top);
   const zeros = Float32Array.from(groups, ({ inverse }, g) => -minimums[g] * inverse);
   if (options.roundZero ?? bits === 4) zeros.forEach((zero, g) => zeros[g] = roundHalfEven(zero));
 
@@ -112,15 +144,15 @@ export function hqq(weight: Matrix, options: HqqOptions): HqqResult {
   for (let iteration = 0; iteration <= iterations; iteration++) {
     let sum = 0;
     const next = new Float32Array(zeros.length);
-    groups.forEach(({ start, end, inverse }, g) => {
-      let mean = 0;
-      for (let i = start; i < end; i++) {
+    groups.forEach(({ start, end, step, inverse }, g) => {
+      let mean = 0, count = 0;
+      for (let i = start; i < end; i += step, count++) {
         const code = codeOf(data[i], inverse, zeros[g], top);
         const error = f(data[i] - f(f(code - zeros[g]) / inverse));
         sum += Math.abs(error);
         mean += code - (data[i] - shrink(error, norm, beta)) * inverse;
       }
-      next[g] = mean / (end - start);
+      next[g] = mean / count;
     });
     errors.push(sum / data.length);
     if (iteration > 0 && !(errors[iteration] < errors[iteration - 1])) break;
@@ -132,8 +164,8 @@ export function hqq(weight: Matrix, options: HqqOptions): HqqResult {
     decodeArray(float16, encodeArray(float16, values));
   const scales = store(Float32Array.from(groups, ({ inverse }) => 1 / inverse)), stored = store(best);
   const codes = new Uint8Array(data.length), dequantized = createMatrix(rows, cols);
-  groups.forEach(({ start, end }, g) => {
-    for (let i = start; i < end; i++) {
+  groups.forEach(({ start, end, step }, g) => {
+    for (let i = start; i < end; i += step) {
       codes[i] = codeOf(data[i], f(1 / scales[g]), stored[g], top);
       dequantized.data[i] = (codes[i] - stored[g]) * scales[g];
     }

@@ -47,7 +47,12 @@ const recipes: readonly Recipe[] = [
     clip: awqClip({ bits: 4, groupSize: GROUP }),
     rounder: orderedGptq(awqGrid(4)),
   },
-  ...[4, 3, 2].map((bits) => ({ name: `hqq-w${bits}`, rounder: hqqRounder({ bits, groupSize: BLOCK }) })),
+  ...[4, 3, 2].map((bits) => ({
+    name: `hqq-w${bits}`,
+    // Groups of one input column, the default of the authors' package: groups along a row lose the small weights that read
+    // large inputs, see HqqOptions.
+    rounder: hqqRounder({ bits, groupSize: BLOCK, groupAxis: "outputs" }),
+  })),
   ...[4, 3, 2].map((bits) => ({
     name: `omniquant-w${bits}`,
     rounder: learnedRangeRounder({ bits, groupSize: GROUP }),

@@ -1,5 +1,6 @@
-import { createMatrix, hqq, integerGrid, nearestRounder } from "@quik/quant/quant";
+import { createMatrix, hqq, integerGrid, type Matrix, nearestRounder } from "@quik/quant/quant";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import byColumns from "../fixtures/hqq_columns.json" with { type: "json" };
 import reference from "../fixtures/hqq_reference.json" with { type: "json" };
 import { createLayerFixture, normalMatrix } from "./_fixture.ts";
 
@@ -60,6 +61,67 @@ Deno.test("hqq() agrees with the authors' package", () => {
     // Ours are computed with the stored float16 parameters, so that they fit them; near-ties may differ by one.
     const equal = ours.codes.reduce((sum, code, i) => sum + (code === codes[i] ? 1 : 0), 0);
     assert(equal >= 0.99 * codes.length, `${equal} of ${codes.length} codes are theirs`);
+  }
+});
+
+/** The bytes of a base64 string. */
+function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}
+
+/** The weight of the fixture, and the relative output error on independent inputs that are large where it is small. */
+function smallColumns(): { source: Matrix; outputError(rounded: Matrix): number } {
+  const { rows, cols, smallColumns, factor } = byColumns;
+  const source = createMatrix(rows, cols, new Float32Array(bytesOf(byColumns.weight).buffer));
+  const gain = (i: number) => smallColumns.includes(i % cols) ? factor : 1;
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, w, i) => sum + (w * gain(i)) ** 2, 0));
+  return {
+    source,
+    outputError: (rounded) => norm(source.data.map((w, i) => w - rounded.data[i])) / norm(source.data),
+  };
+}
+
+Deno.test("hqq() agrees with the authors' package on groups of outputs, and on the harm of groups of inputs", () => {
+  const { source, outputError } = smallColumns();
+  for (const { bits, axis, codes, scales, zeros, error, outputError: theirError } of byColumns.cases) {
+    const groupAxis = axis === 0 ? "outputs" : "inputs";
+    const ours = hqq(source, { bits, groupSize: byColumns.groupSize, groupAxis });
+    assertAlmostEquals(Math.min(...ours.errors) / error, 1, 1e-5);
+    const [theirScales, theirZeros] = [scales, zeros].map((text) => new Float32Array(bytesOf(text).buffer));
+    ours.scales.forEach((scale, g) => assertAlmostEquals(scale / theirScales[g], 1, 5e-4));
+    ours.zeros.forEach((zero, g) =>
+      assertAlmostEquals(zero, theirZeros[g], 2e-3 * Math.max(1, Math.abs(theirZeros[g])))
+    );
+    const theirCodes = bytesOf(codes);
+    const equal = ours.codes.reduce((sum, code, i) => sum + (code === theirCodes[i] ? 1 : 0), 0);
+    assert(equal >= 0.995 * theirCodes.length, `${equal} of ${theirCodes.length} codes are theirs`);
+    assertAlmostEquals(outputError(ours.weight) / theirError, 1, 0.02);
+  }
+});
+
+Deno.test("hqq() in groups of outputs beats plain rounding where columns differ in size, in groups of inputs it loses", () => {
+  const { source, outputError } = smallColumns();
+  for (const bits of [4, 3]) {
+    const plain = nearestRounder({ grid: integerGrid({ bits, mapping: "asym" }), groupSize: 32 })
+      .round(source, { calibration, outliers: new Uint32Array(0) });
+    const error = (groupAxis: "inputs" | "outputs") =>
+      outputError(hqq(source, { bits, groupSize: 32, groupAxis }).weight);
+    assertLess(error("outputs"), 0.7 * outputError(plain.weight));
+    assertLess(outputError(plain.weight), 0.6 * error("inputs"));
+  }
+});
+
+Deno.test("hqq() decodes groups of outputs, ragged ones included", () => {
+  const source = normalMatrix(50, 6, 4);
+  const { codes, zeros, scales, weight: rounded } = hqq(source, {
+    bits: 3,
+    groupSize: 16,
+    groupAxis: "outputs",
+  });
+  assertEquals(scales.length, 4 * 6);
+  for (let i = 0; i < source.data.length; i++) {
+    const group = Math.floor(i / 6) % 4 * 6 + i % 6;
+    assertAlmostEquals(rounded.data[i], (codes[i] - zeros[group]) * scales[group], 1e-7);
   }
 });
 
