@@ -1,5 +1,6 @@
 import { createMatrix, hqq, integerGrid, type Matrix, nearestRounder } from "@quik/quant/quant";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { bytesOf, floatsOf } from "../_base64.ts";
 import byColumns from "../fixtures/hqq_columns.json" with { type: "json" };
 import reference from "../fixtures/hqq_reference.json" with { type: "json" };
 import { createLayerFixture, normalMatrix } from "./_fixture.ts";
@@ -64,15 +65,10 @@ Deno.test("hqq() agrees with the authors' package", () => {
   }
 });
 
-/** The bytes of a base64 string. */
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-}
-
 /** The weight of the fixture, and the relative output error on independent inputs that are large where it is small. */
 function smallColumns(): { source: Matrix; outputError(rounded: Matrix): number } {
   const { rows, cols, smallColumns, factor } = byColumns;
-  const source = createMatrix(rows, cols, new Float32Array(bytesOf(byColumns.weight).buffer));
+  const source = createMatrix(rows, cols, floatsOf(byColumns.weight));
   const gain = (i: number) => smallColumns.includes(i % cols) ? factor : 1;
   const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, w, i) => sum + (w * gain(i)) ** 2, 0));
   return {
@@ -87,7 +83,7 @@ Deno.test("hqq() agrees with the authors' package on groups of outputs, and on t
     const groupAxis = axis === 0 ? "outputs" : "inputs";
     const ours = hqq(source, { bits, groupSize: byColumns.groupSize, groupAxis });
     assertAlmostEquals(Math.min(...ours.errors) / error, 1, 1e-5);
-    const [theirScales, theirZeros] = [scales, zeros].map((text) => new Float32Array(bytesOf(text).buffer));
+    const [theirScales, theirZeros] = [floatsOf(scales), floatsOf(zeros)];
     ours.scales.forEach((scale, g) => assertAlmostEquals(scale / theirScales[g], 1, 5e-4));
     ours.zeros.forEach((zero, g) =>
       assertAlmostEquals(zero, theirZeros[g], 2e-3 * Math.max(1, Math.abs(theirZeros[g])))

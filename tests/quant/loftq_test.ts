@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertLess, assertLessOrEqual, assertThrows } from "@std/assert";
-import { nf2, nf4 } from "@quik/quant/formats";
+import { nf2, nf4, normalFloatLevels } from "@quik/quant/formats";
 import {
   createMatrix,
   dequantizeBlocks,
@@ -9,6 +9,8 @@ import {
   quantizeBlocks,
 } from "@quik/quant/quant";
 import { normalMatrix, relativeError } from "./_fixture.ts";
+import { floatsOf } from "../_base64.ts";
+import peft from "../fixtures/peft_loftq.json" with { type: "json" };
 import reference from "../fixtures/loftq_reference.json" with { type: "json" };
 
 const toNf4 = (weight: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(weight, { format: nf4 }));
@@ -56,8 +58,7 @@ Deno.test("loftq() needs an iteration", () => {
 });
 
 Deno.test("loftq() takes the steps of LoftQ written in numpy around bitsandbytes' NF4", () => {
-  const bytes = Uint8Array.from(atob(reference.weight), (char) => char.charCodeAt(0));
-  const weight = createMatrix(reference.rows, reference.cols, new Float32Array(bytes.buffer));
+  const weight = createMatrix(reference.rows, reference.cols, floatsOf(reference.weight));
   const quantize = (matrix: Matrix) =>
     dequantizeBlocks(quantizeBlocks(matrix, { doubleQuantization: false }));
   const { steps } = loftq(weight, { quantize, rank: reference.rank, storage: "float32" });
@@ -65,4 +66,26 @@ Deno.test("loftq() takes the steps of LoftQ written in numpy around bitsandbytes
     assertAlmostEquals(step.quantized / reference.steps[i].quantized, 1, 1e-4);
     assertAlmostEquals(step.withAdapter / reference.steps[i].withAdapter, 1, 1e-4);
   });
+});
+
+Deno.test("loftq() is peft's loftq_init: levels, quantized weight, branch and error", () => {
+  for (const [bits, levels] of Object.entries(peft.levels)) {
+    normalFloatLevels(Number(bits)).forEach((level, code) => assertAlmostEquals(level, levels[code], 2e-7));
+  }
+  const { rows, cols, rank } = peft;
+  const weight = createMatrix(rows, cols, floatsOf(peft.weight));
+  for (const { bits, iterations, quantized, branch, upNorm, downNorm, error } of peft.cases) {
+    const format = bits === 4 ? nf4 : nf2;
+    const quantize = (matrix: Matrix) =>
+      dequantizeBlocks(quantizeBlocks(matrix, { format, doubleQuantization: false }));
+    const ours = loftq(weight, { quantize, rank, iterations, storage: "float32" });
+    // peft returns the last step, not the best one.
+    assertAlmostEquals(ours.steps[iterations - 1].withAdapter / error, 1, 1e-4);
+    if (iterations > 1) continue;
+    const norm = (m: Matrix) => Math.sqrt(m.data.reduce((sum, v) => sum + v * v, 0));
+    assertAlmostEquals(norm(ours.branch.up) / upNorm, 1, 1e-5);
+    assertAlmostEquals(norm(ours.branch.down) / downNorm, 1, 1e-5);
+    assertLess(relativeError(createMatrix(rows, cols, floatsOf(quantized!)), ours.weight), 1e-6);
+    assertLess(relativeError(createMatrix(rows, cols, floatsOf(branch!)), lowRankMatrix(ours.branch)), 1e-4);
+  }
 });
