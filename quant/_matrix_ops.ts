@@ -28,12 +28,18 @@ export function joinRows(parts: readonly Matrix[]): Matrix {
 
 /** `a - b`. */
 export function subtract(a: Matrix, b: Matrix): Matrix {
-  return createMatrix(a.rows, a.cols, a.data.map((value, i) => value - b.data[i]));
+  const result = createMatrix(a.rows, a.cols);
+  for (let i = 0; i < result.data.length; i++) result.data[i] = a.data[i] - b.data[i];
+  return result;
 }
 
 /** Column j times `factors[j]`. */
 export function scaleColumns({ data, rows, cols }: Matrix, factors: ArrayLike<number>): Matrix {
-  return createMatrix(rows, cols, data.map((value, i) => value * factors[i % cols]));
+  const result = createMatrix(rows, cols);
+  for (let row = 0, i = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++, i++) result.data[i] = data[i] * factors[col];
+  }
+  return result;
 }
 
 /** `max |x|` of each column. */

@@ -26,7 +26,7 @@ export interface SvdQuantMethodOptions {
    * a small layer does not outweigh its codes.
    */
   readonly rank?: (weight: Matrix) => number;
-  /** Steps of the smoothing search. Default 5, a quarter of the authors': 9 candidates. */
+  /** Steps of the smoothing search. Default 20, the authors' 39 candidates. */
   readonly searchSteps?: number;
   /** Largest number of alternations. Default 5. */
   readonly iterations?: number;
@@ -57,7 +57,7 @@ function svdQuantLayer(
   calibration: LayerCalibration,
 ): QuantizedLinear {
   const { rounder, finalRounder = rounder, activations, rank = defaultRank, samples = 64 } = options;
-  const { searchSteps = 5, iterations = 5 } = options;
+  const { searchSteps, iterations = 5 } = options;
   const none = new Uint32Array(0);
   const found = svdQuant(weight, {
     inputs: sampleRows(calibration.inputs, samples),

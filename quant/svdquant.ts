@@ -1,7 +1,14 @@
 // SVDQuant (arXiv 2411.05007): a 16-bit low-rank branch takes what smoothing moved into the weights, so that the rest
 // of weights and activations fits 4 bits.
 import { columnAbsmax, scaleColumns, subtract } from "./_matrix_ops.ts";
-import { type LowRank, lowRankForward, lowRankMatrix, lowRankOf, type LowRankResult } from "./low_rank.ts";
+import {
+  type LowRank,
+  lowRankForward,
+  lowRankMatrix,
+  lowRankOf,
+  type LowRankOptions,
+  type LowRankResult,
+} from "./low_rank.ts";
 import type { Matrix } from "./matrix.ts";
 import { type Matrix64, multiplyTransposed64, toMatrix, toMatrix64 } from "./matrix64.ts";
 
@@ -45,10 +52,12 @@ export interface SvdQuantResult {
   readonly weight: Matrix;
   /** Squared output error after each alternation; the best one is kept, and a rise ends them. */
   readonly errors: readonly number[];
-  /** What the search tried; empty without search. The first candidate is no smoothing. */
+  /** What the search tried, with its estimate of the error; empty without search. The first candidate is no smoothing. */
   readonly candidates: readonly SmoothCandidate[];
 }
 
+/** Candidates that are measured again: the search's branches are nearly, not quite, the best ones. */
+const SHORTLIST = 3;
 /** Smallest magnitude in a smoothing formula. */
 const MIN_ABSMAX = 1e-5;
 
@@ -73,7 +82,7 @@ const MIN_ABSMAX = 1e-5;
  * ```
  */
 export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResult {
-  const { inputs, smooth = "search", iterations = 100 } = options;
+  const { inputs, smooth = "search", iterations = 100, storage = "float16" } = options;
   if (inputs.cols !== weight.cols) {
     throw new RangeError(
       `Cannot measure a layer of ${weight.cols} inputs on inputs of ${inputs.cols} columns`,
@@ -81,27 +90,26 @@ export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResu
   }
   const expected = multiplyTransposed64(toMatrix64(inputs), toMatrix64(weight));
   const candidates = smooth === "search" ? searchSmooth(weight, expected, options) : [];
-  const factors = smooth === "search"
-    ? smoothOf(inputs, weight, candidates.reduce((best, next) => next.error < best.error ? next : best))
-    : smooth === "none"
-    ? new Float32Array(weight.cols).fill(1)
-    : smooth;
-  const problem = smoothedProblem(weight, expected, factors, options);
-  const errors: number[] = [];
-  let best: Split | undefined;
-  let target = problem.weight;
-  let start: Matrix64 | undefined;
-  for (let step = 0; step <= iterations; step++) {
-    const split = splitLayer(problem, target, start);
+  const choices = smooth === "search"
+    ? shortlist(candidates).map((pair) => smoothOf(inputs, weight, pair))
+    : [smooth === "none" ? new Float32Array(weight.cols).fill(1) : smooth];
+  let problem: Problem | undefined, best: Split | undefined;
+  for (const factors of choices) {
+    const next = smoothedProblem(weight, expected, factors, options);
+    const split = splitLayer(next, next.weight, { storage, powerSteps: 2 });
+    if (best === undefined || split.error < best.error) [problem, best] = [next, split];
+  }
+  const errors = [best!.error];
+  for (let step = 0; step < iterations; step++) {
+    const target = subtract(problem!.weight, best!.weight);
+    const split = splitLayer(problem!, target, { storage, start: best!.branch.vectors, powerSteps: 1 });
     errors.push(split.error);
-    if (best !== undefined && split.error >= best.error) break;
+    if (split.error >= best!.error) break;
     best = split;
-    start = split.branch.vectors;
-    target = subtract(problem.weight, split.weight);
   }
   const { branch, weight: residual } = best!;
   return {
-    smooth: factors,
+    smooth: problem!.smooth,
     branch: { up: branch.up, down: branch.down },
     weight: residual,
     errors,
@@ -133,7 +141,7 @@ interface Problem {
   readonly inputs: Matrix;
   readonly quantizedInputs: Matrix64;
   readonly weight: Matrix;
-  readonly smooth: Float32Array;
+  readonly smooth: Float32Array<ArrayBuffer>;
   readonly expected: Matrix64;
   readonly options: SvdQuantOptions;
 }
@@ -147,7 +155,7 @@ interface Split {
 function smoothedProblem(
   weight: Matrix,
   expected: Matrix64,
-  smooth: Float32Array,
+  smooth: Float32Array<ArrayBuffer>,
   options: SvdQuantOptions,
 ): Problem {
   const inputs = scaleColumns(options.inputs, smooth.map((factor) => 1 / factor));
@@ -163,9 +171,9 @@ function smoothedProblem(
 }
 
 /** Branch of `target`, quantized rest of the smoothed weight, and the output error of the two. */
-function splitLayer(problem: Problem, target: Matrix, start?: Matrix64, powerSteps = start ? 1 : 2): Split {
-  const { rank = 32, storage = "float16", quantizeWeight } = problem.options;
-  const branch = lowRankOf(target, rank, { storage, start, powerSteps });
+function splitLayer(problem: Problem, target: Matrix, options: LowRankOptions): Split {
+  const { rank = 32, quantizeWeight } = problem.options;
+  const branch = lowRankOf(target, rank, options);
   const weight = quantizeWeight(subtract(problem.weight, lowRankMatrix(branch)), problem.smooth);
   const dense = multiplyTransposed64(problem.quantizedInputs, toMatrix64(weight));
   const low = lowRankForward(problem.inputs, branch);
@@ -176,18 +184,40 @@ function splitLayer(problem: Problem, target: Matrix, start?: Matrix64, powerSte
   return { branch, weight, error };
 }
 
-/** Tries no smoothing, `(alpha, 0)` and `(alpha, 1 - alpha)`. */
+/**
+ * Tries no smoothing, `(alpha, 0)` and `(alpha, 1 - alpha)`, in the order of a path along which the factors change little:
+ * `alpha` up at beta 0, then down at beta `1 - alpha`. So the branch of a candidate starts from that of the one before, and a
+ * single multiplication by the weight and its transpose finds it. That is what makes all 39 affordable.
+ */
 function searchSmooth(weight: Matrix, expected: Matrix64, options: SvdQuantOptions): SmoothCandidate[] {
   const { searchSteps = 20 } = options;
-  const exponents = [{ alpha: 0, beta: 0 }];
-  for (let i = 1; i < searchSteps; i++) {
-    const alpha = i / searchSteps;
-    exponents.push({ alpha, beta: 0 }, { alpha, beta: 1 - alpha });
-  }
-  return exponents.map((pair) => {
-    const problem = smoothedProblem(weight, expected, smoothOf(options.inputs, weight, pair), options);
-    return { ...pair, error: splitLayer(problem, problem.weight, undefined, 1).error };
+  const alphas = Array.from({ length: searchSteps - 1 }, (_, i) => (i + 1) / searchSteps);
+  const path = [
+    { alpha: 0, beta: 0 },
+    ...alphas.map((alpha) => ({ alpha, beta: 0 })),
+    ...alphas.toReversed().map((alpha) => ({ alpha, beta: 1 - alpha })),
+  ];
+  let last: { smooth: Float32Array; vectors: Matrix64 } | undefined;
+  return path.map((pair) => {
+    const smooth = smoothOf(options.inputs, weight, pair);
+    const problem = smoothedProblem(weight, expected, smooth, options);
+    const start = last && rescaledRows(last.vectors, smooth.map((factor, j) => factor / last!.smooth[j]));
+    const effort = start ? { start, powerSteps: 0, oversample: 4 } : { powerSteps: 2 };
+    const { branch, error } = splitLayer(problem, problem.weight, effort);
+    last = { smooth, vectors: branch.vectors };
+    return { ...pair, error };
   });
+}
+
+/** The best candidates of the search and no smoothing, to be measured again with exact branches. */
+function shortlist(candidates: readonly SmoothCandidate[]): SmoothCandidate[] {
+  const sorted = candidates.slice(1).sort((a, b) => a.error - b.error);
+  return [candidates[0], ...sorted.slice(0, SHORTLIST)];
+}
+
+/** Row j times `factors[j]`. */
+function rescaledRows({ data, rows, cols }: Matrix64, factors: Float32Array): Matrix64 {
+  return { rows, cols, data: data.map((value, i) => value * factors[Math.floor(i / cols)]) };
 }
 
 function smoothOf(inputs: Matrix, weight: Matrix, { alpha, beta }: Pick<SmoothCandidate, "alpha" | "beta">) {
