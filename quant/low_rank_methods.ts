@@ -61,6 +61,7 @@ function svdQuantLayer(
   const none = new Uint32Array(0);
   const found = svdQuant(weight, {
     inputs: sampleRows(calibration.inputs, samples),
+    absmax: calibration.absmax,
     quantizeWeight: (residual) => rounder.round(residual, { calibration, outliers: none }).weight,
     quantizeActivation: activations && ((x) => activations.prepare(calibration)(x, none)),
     rank: rank(weight),

@@ -16,6 +16,8 @@ import { type Matrix64, multiplyTransposed64, toMatrix, toMatrix64 } from "./mat
 export interface SvdQuantOptions {
   /** Sample of the layer's inputs, `[tokens, inputs]`: what output errors are measured on. */
   readonly inputs: Matrix;
+  /** `max |x_j|` of each input over all calibration tokens, for the smoothing factors. Default: that of the sample. */
+  readonly absmax?: Float32Array;
   /** Quantizes and dequantizes the residual weight. It sees smoothed columns. */
   readonly quantizeWeight: (weight: Matrix, smooth: Float32Array) => Matrix;
   /** Quantizes and dequantizes smoothed inputs. Default: left in full precision. */
@@ -91,7 +93,7 @@ export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResu
   const expected = multiplyTransposed64(toMatrix64(inputs), toMatrix64(weight));
   const candidates = smooth === "search" ? searchSmooth(weight, expected, options) : [];
   const choices = smooth === "search"
-    ? shortlist(candidates).map((pair) => smoothOf(inputs, weight, pair))
+    ? shortlist(candidates).map((pair) => smoothOf(options, weight, pair))
     : [smooth === "none" ? new Float32Array(weight.cols).fill(1) : smooth];
   let problem: Problem | undefined, best: Split | undefined;
   for (const factors of choices) {
@@ -199,7 +201,7 @@ function searchSmooth(weight: Matrix, expected: Matrix64, options: SvdQuantOptio
   ];
   let last: { smooth: Float32Array; vectors: Matrix64 } | undefined;
   return path.map((pair) => {
-    const smooth = smoothOf(options.inputs, weight, pair);
+    const smooth = smoothOf(options, weight, pair);
     const problem = smoothedProblem(weight, expected, smooth, options);
     const start = last && rescaledRows(last.vectors, smooth.map((factor, j) => factor / last!.smooth[j]));
     const effort = start ? { start, powerSteps: 0, oversample: 4 } : { powerSteps: 2 };
@@ -220,11 +222,14 @@ function rescaledRows({ data, rows, cols }: Matrix64, factors: Float32Array): Ma
   return { rows, cols, data: data.map((value, i) => value * factors[Math.floor(i / cols)]) };
 }
 
-function smoothOf(inputs: Matrix, weight: Matrix, { alpha, beta }: Pick<SmoothCandidate, "alpha" | "beta">) {
-  const x = columnAbsmax(inputs);
+function smoothOf(
+  { inputs, absmax = columnAbsmax(inputs) }: SvdQuantOptions,
+  weight: Matrix,
+  { alpha, beta }: Pick<SmoothCandidate, "alpha" | "beta">,
+) {
   const w = columnAbsmax(weight);
   return Float32Array.from(
-    x,
+    absmax,
     (value, j) => Math.max(value, MIN_ABSMAX) ** alpha / Math.max(w[j], MIN_ABSMAX) ** beta,
   );
 }

@@ -131,6 +131,18 @@ Deno.test("svdQuant() with branch and smoothing beats plain rounding severalfold
   assertLess(relativeError(expected, svdQuantForward(inputs, result, whole)), alone);
 });
 
+Deno.test("svdQuant() smooths by the maxima of the whole calibration if it has them", () => {
+  const absmax = Float32Array.from({ length: 64 }, (_, j) => 1 + j);
+  const options = { inputs, absmax, quantizeWeight: int4, quantizeActivation: int4, rank: 4, iterations: 0 };
+  const { smooth, candidates } = svdQuant(weight, options);
+  const ofWeight = new Float32Array(64);
+  weight.data.forEach((w, i) => ofWeight[i % 64] = Math.max(ofWeight[i % 64], Math.abs(w)));
+  const isOfCandidate = candidates.some(({ alpha, beta }) =>
+    smooth.every((s, j) => Math.abs(s / (absmax[j] ** alpha / ofWeight[j] ** beta) - 1) < 1e-5)
+  );
+  assert(isOfCandidate);
+});
+
 Deno.test("svdQuant() rejects inputs of another width", () => {
   const wrong = createMatrix(2, 63);
   assertThrows(() => svdQuant(weight, { inputs: wrong, quantizeWeight: identity }), RangeError, "64 inputs");
