@@ -70,12 +70,14 @@ class AffineGrid implements FittedGrid {
 
 /** Smallest and largest value. */
 function rangeOf(values: Float32Array): ValueRange {
-  let min = Infinity, max = -Infinity;
+  let min = Infinity, max = -Infinity, zeros = 0;
   for (let i = 0; i < values.length; i++) {
     if (values[i] < min) min = values[i];
     if (values[i] > max) max = values[i];
+    // NaN passes every comparison by, but does not become 0.
+    zeros += values[i] * 0;
   }
-  if (!Number.isFinite(min) || !Number.isFinite(max)) {
+  if (!Number.isFinite(min) || !Number.isFinite(max) || zeros !== 0) {
     throw new RangeError("Cannot fit an integer grid to weights that are empty, NaN or infinite");
   }
   return { min, max };

@@ -57,7 +57,8 @@ export function learnedClipActivations(options: LearnedClipActivationsOptions): 
 export function learnRange(values: Float32Array, options: LearnedClipActivationsOptions): ClipRange {
   const { bits, steps = 100 } = options;
   const ends = new Float64Array([Math.min(0, ...minMax(values)), Math.max(0, ...minMax(values))]);
-  if (ends[0] === ends[1]) return { low: -1, high: 1, bits };
+  // Nothing but zeros: a range of which 0 is a step.
+  if (ends[0] === ends[1]) return { low: -1, high: 1 - 2 ** (1 - bits), bits };
   const width = ends[1] - ends[0];
   const adam = createAdam(2);
   let best: { range: ClipRange; loss: number } | undefined;

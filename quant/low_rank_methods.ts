@@ -7,6 +7,7 @@ import type { Matrix } from "./matrix.ts";
 import type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
 import { blockBits, dequantizeBlocks, quantizeBlocks, type QuantizeBlocksOptions } from "./qlora.ts";
 import type { ActivationScheme, Rounder } from "./recipe.ts";
+import { requireFinite } from "./_require_finite.ts";
 import { sampleRows } from "./_sample_rows.ts";
 import { svdQuant } from "./svdquant.ts";
 import { scaleTransform, transformCalibration } from "./transform.ts";
@@ -53,9 +54,11 @@ export function svdQuantMethod(options: SvdQuantMethodOptions): LinearMethod {
 
 function svdQuantLayer(
   options: SvdQuantMethodOptions,
-  { weight, bias }: LinearLayer,
+  layer: LinearLayer,
   calibration: LayerCalibration,
 ): QuantizedLinear {
+  requireFinite(layer);
+  const { weight, bias } = layer;
   const { rounder, finalRounder = rounder, activations, rank = defaultRank, samples = 64 } = options;
   const { searchSteps, iterations = 5 } = options;
   const none = new Uint32Array(0);
@@ -108,15 +111,19 @@ export function blockMethod(options: BlockMethodOptions): LinearMethod {
     name: options.name,
     weightBits: (options.format ?? nf4).bits,
     activationBits: 16,
-    quantize({ weight, bias }): Promise<QuantizedLinear> {
-      const quantized = quantizeBlocks(weight, options);
-      return Promise.resolve(linearFromTerms({
-        terms: [{ weight: dequantizeBlocks(quantized) }],
-        ...(bias ? { bias } : {}),
-        bitsPerWeight: blockBits(quantized) / weight.data.length,
-      }));
-    },
+    quantize: (layer) => Promise.resolve().then(() => blockLayer(options, layer)),
   };
+}
+
+function blockLayer(options: QuantizeBlocksOptions, layer: LinearLayer): QuantizedLinear {
+  requireFinite(layer);
+  const { weight, bias } = layer;
+  const quantized = quantizeBlocks(weight, options);
+  return linearFromTerms({
+    terms: [{ weight: dequantizeBlocks(quantized) }],
+    ...(bias ? { bias } : {}),
+    bitsPerWeight: blockBits(quantized) / weight.data.length,
+  });
 }
 
 /** Options of {@linkcode loftqMethod}. */
@@ -145,17 +152,25 @@ export function loftqMethod(options: LoftqMethodOptions): LinearMethod {
     name,
     weightBits: format.bits,
     activationBits: 16,
-    quantize({ weight, bias }): Promise<QuantizedLinear> {
-      const quantize = (w: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(w, { format }));
-      const { weight: quantized, branch } = loftq(weight, { quantize, rank: rank(weight), iterations });
-      const adapter = lowRankMatrix(branch);
-      const total = { ...quantized, data: quantized.data.map((value, i) => value + adapter.data[i]) };
-      const codeBits = blockBits(quantizeBlocks(weight, { format }));
-      return Promise.resolve(linearFromTerms({
-        terms: [{ weight: total }],
-        ...(bias ? { bias } : {}),
-        bitsPerWeight: (codeBits + lowRankBits(branch)) / weight.data.length,
-      }));
-    },
+    quantize: (layer) =>
+      Promise.resolve().then(() => loftqLayer({ format, iterations, rank: rank(layer.weight) }, layer)),
   };
+}
+
+function loftqLayer(
+  { format, iterations, rank }: { format: ByteFormat; iterations: number; rank: number },
+  layer: LinearLayer,
+): QuantizedLinear {
+  requireFinite(layer);
+  const { weight, bias } = layer;
+  const quantize = (w: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(w, { format }));
+  const { weight: quantized, branch } = loftq(weight, { quantize, rank, iterations });
+  const adapter = lowRankMatrix(branch);
+  const total = { ...quantized, data: quantized.data.map((value, i) => value + adapter.data[i]) };
+  const codeBits = blockBits(quantizeBlocks(weight, { format }));
+  return linearFromTerms({
+    terms: [{ weight: total }],
+    ...(bias ? { bias } : {}),
+    bitsPerWeight: (codeBits + lowRankBits(branch)) / weight.data.length,
+  });
 }

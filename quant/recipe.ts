@@ -1,4 +1,5 @@
 // How methods compose: transform, split, clip, round, quantize activations. Each step is a value; a method is a list of them.
+import { requireFinite } from "./_require_finite.ts";
 import { linearFromTerms } from "./linear_terms.ts";
 import type { Matrix } from "./matrix.ts";
 import type { ForwardTerm, LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
@@ -95,7 +96,7 @@ export interface Recipe {
  * A method from its parts.
  *
  * @param recipe The parts.
- * @returns The method.
+ * @returns The method. It refuses layers of which a weight is not finite.
  *
  * @example Usage
  * ```ts
@@ -120,6 +121,7 @@ export function composeMethod(recipe: Recipe): LinearMethod {
 }
 
 function applyRecipe(recipe: Recipe, layer: LinearLayer, calibration: LayerCalibration): QuantizedLinear {
+  requireFinite(layer);
   const found = [];
   let weight = layer.weight, current = calibration;
   for (const finder of recipe.transforms ?? []) {

@@ -71,6 +71,7 @@ Deno.test("integerGrid() takes zeros, constants and tiny ranges", () => {
       if (mapping === "sym-restricted" || mapping === "asym") assertAlmostEquals(rounded, constant, 1e-6);
     }
     assertThrows(() => grid.fit(Float32Array.of(NaN)), RangeError, "NaN");
+    assertThrows(() => grid.fit(Float32Array.of(1, NaN, -2)), RangeError, "NaN");
     assertThrows(() => grid.fit(Float32Array.of(1, Infinity)), RangeError, "infinite");
   }
   assertThrows(() => integerGrid({ bits: 9 }), RangeError, "2 to 8");
