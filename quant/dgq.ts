@@ -37,14 +37,24 @@ export interface DgqResult {
 
 const TOP = 15, INT8 = 127, SHIFTER = 1.5 * 2 ** 52;
 
-/** Float scale and integer zero point of a group. */
-interface GroupGrid {
+/** Float scale and integer zero point of a group: `weight = scale * (code - zero)`. */
+export interface DgqGroupGrid {
+  /** Positive. */
   readonly scale: number;
+  /** 0 to 15. */
   readonly zero: number;
 }
 
-/** Phase 1: the clipping ratio of a group with the least output error of the group alone. */
-function fitGroup(values: Float32Array, start: number, options: DgqOptions): GroupGrid {
+/**
+ * Phase 1 of DGQ: the clipping ratio of a group with the least output error of the group alone. The whole range is always
+ * among those compared in full, so that the result is never worse than plain rounding.
+ *
+ * @param values Weights of the group.
+ * @param options Hessian and searches.
+ * @param start First input of the group. Default 0.
+ * @returns The group's grid.
+ */
+export function dgqGroupGrid(values: Float32Array, options: DgqOptions, start = 0): DgqGroupGrid {
   const { groupSteps = 20 } = options;
   const min = values.reduce((m, w) => Math.min(m, w), 0), max = values.reduce((m, w) => Math.max(m, w), 0);
   if (min === max) return { scale: 1, zero: 0 };
@@ -54,7 +64,7 @@ function fitGroup(values: Float32Array, start: number, options: DgqOptions): Gro
     return { scale, zero: roundHalfEven(-min * ratio / scale) };
   });
   const change = new Float32Array(values.length);
-  const changeOf = ({ scale, zero }: GroupGrid): Float32Array => {
+  const changeOf = ({ scale, zero }: DgqGroupGrid): Float32Array => {
     for (let i = 0; i < values.length; i++) {
       const code = Math.min(TOP, Math.max(0, roundHalfEven(values[i] / scale) + zero));
       change[i] = scale * (code - zero) - values[i];
@@ -66,7 +76,7 @@ function fitGroup(values: Float32Array, start: number, options: DgqOptions): Gro
 
 /**
  * The candidate with the least output error: all are ranked by what the Hessian's diagonal makes of it, the first few
- * compared in full. `changeOf` gives the change of the weights, in an array that it may use again.
+ * and the very first compared in full. `changeOf` gives the change of the weights, in an array that it may use again.
  */
 function leastLoss<T>(
   candidates: readonly T[],
@@ -80,6 +90,7 @@ function leastLoss<T>(
   }));
   ranked.sort((a, b) => a.rank - b.rank);
   const finalists = ranked.slice(0, Math.max(1, shortlist)).map(({ candidate }) => candidate);
+  if (!finalists.includes(candidates[0])) finalists.push(candidates[0]);
   if (finalists.length === 1) return finalists[0];
   const losses = finalists.map((candidate) => quadraticForm(changeOf(candidate), hessian, start));
   return finalists[losses.indexOf(Math.min(...losses))];
@@ -97,7 +108,7 @@ interface RowCodes {
 /** Codes of a row once its scale is given, into `row`; codes are limited so that the int8 weights do not overflow. */
 function encodeRow(
   weights: Float32Array,
-  groups: readonly GroupGrid[],
+  groups: readonly DgqGroupGrid[],
   groupSize: number,
   row: RowCodes,
 ): void {
@@ -118,7 +129,7 @@ function encodeRow(
 }
 
 /** Phase 2: the scale of a row with the least output error. */
-function fitRow(row: Float32Array, groups: readonly GroupGrid[], options: DgqOptions): RowCodes {
+function fitRow(row: Float32Array, groups: readonly DgqGroupGrid[], options: DgqOptions): RowCodes {
   const { groupSize = 128, rowSteps = 80 } = options;
   const absmax = row.reduce((m, w) => Math.max(m, Math.abs(w)), 0) || 1;
   const scales = Array.from(
@@ -164,7 +175,7 @@ export function dgq(weight: Matrix, options: DgqOptions): DgqResult {
     const row = data.slice(r * cols, (r + 1) * cols);
     const grids = Array.from(
       { length: groups },
-      (_, g) => fitGroup(row.subarray(g * groupSize, (g + 1) * groupSize), g * groupSize, options),
+      (_, g) => dgqGroupGrid(row.subarray(g * groupSize, (g + 1) * groupSize), options, g * groupSize),
     );
     const { codes, groupScales, scale } = fitRow(row, grids, options);
     result.codes.set(codes, r * cols);

@@ -53,3 +53,20 @@ Deno.test("defineFloat() throws on impossible layouts", () => {
   assertThrows(() => defineFloat({ exponentBits: 3, mantissaBits: 0 }), RangeError, "IEEE specials");
   assertThrows(() => defineFloat({ exponentBits: 3, mantissaBits: 2, bias: 0.5 }), RangeError, "bias");
 });
+
+Deno.test("every byte of the float8 formats survives decoding and encoding, NaN as some NaN", () => {
+  for (const format of [float8E4M3, float8E5M2]) {
+    let finite = 0, last = -Infinity;
+    for (let code = 0; code < 256; code++) {
+      const value = format.decode(code);
+      const back = format.encode(value, { saturate: false });
+      if (Number.isNaN(value)) assertEquals(Number.isNaN(format.decode(back)), true);
+      else assertEquals(back, code, `${format.name} code ${code}`);
+      if (code < 128 && Number.isFinite(value)) {
+        assertEquals(value > last, true, "codes of positive values ascend");
+        [finite, last] = [finite + 1, value];
+      }
+    }
+    assertEquals(finite, format === float8E4M3 ? 127 : 124);
+  }
+});

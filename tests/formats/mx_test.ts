@@ -104,3 +104,18 @@ Deno.test("defineMx() takes other elements and blocks, and refuses what does not
     'Cannot scale by "nearest"',
   );
 });
+
+Deno.test("MXFP4 recovers blocks whose largest value is 4 or 6 times a power of two, by every rule but those that widen", () => {
+  for (const top of [4, 6]) {
+    const levels = [0, 0.5, 1, 1.5, 2, 3, 4, 6].filter((level) => level <= top);
+    for (const exponent of [-30, -3, 0, 17]) {
+      const values = Float32Array.from({ length: 64 }, (_, i) => {
+        const level = i % 32 === 0 ? top : levels[(i * 7) % levels.length];
+        return (i % 3 === 0 ? -1 : 1) * level * 2 ** exponent;
+      });
+      const blocks = quantizeMx(values, { element: float4E2M1, scaleRule: "floor" });
+      assertEquals(dequantizeMx(blocks, { element: float4E2M1 }), values);
+      assertEquals(blocks.scales, Uint8Array.of(127 + exponent, 127 + exponent));
+    }
+  }
+});

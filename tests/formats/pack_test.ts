@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { pack, type PackingOrder, signExtend, unpack } from "@quik/quant/formats";
+import { float16, pack, type PackingOrder, signExtend, unpack } from "@quik/quant/formats";
 
 function someCodes(count: number, bits: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: count }, (_, i) => (i * 2654435761 >>> 7) & (2 ** bits - 1));
@@ -200,4 +200,11 @@ Deno.test("pack() refuses orders and shapes that do not fit", () => {
     "in bitsandbytes order: it has 4",
   );
   assertThrows(() => unpack(codes, 4, 128, { order: "awq", shape: [8, 16] }), RangeError, "they take 64");
+});
+
+Deno.test("a nibble below the bits of 1024 is a float16 of 1024 and the nibble", () => {
+  for (let v = 0; v < 16; v++) {
+    assertEquals(float16.decode(0x6400 | v) - 1032, v - 8);
+    assertEquals(float16.decode(0x6400 | (v << 4)) / 16 - 72, v - 8);
+  }
 });

@@ -1,7 +1,9 @@
+import { roundHalfEven } from "@quik/quant/formats";
 import {
   calibrate,
   createMatrix,
   dgq,
+  dgqGroupGrid,
   dgqRounder,
   integerGrid,
   type Matrix,
@@ -73,4 +75,50 @@ Deno.test("DGQ's method stays near 4-bit weights with float activations", async 
     relativeError(output, (await methods[name].quantize(layer, calibration)).forward(inputs));
   assertLess(await error("dgq-w4a8"), 1.05 * await error("rtn-w4"));
   assertEquals(perTokenActivations({ bits: 8 }).bits, methods["dgq-w4a8"].activationBits);
+});
+
+Deno.test("dgqGroupGrid() never does worse on its group's output than plain rounding", () => {
+  const rows = weight.rows, size = 16;
+  for (let r = 0; r < rows; r++) {
+    for (let start = 0; start < weight.cols; start += size) {
+      const values = weight.data.slice(r * weight.cols + start, r * weight.cols + start + size);
+      const fitted = dgqGroupGrid(values, { hessian, groupSize: size }, start);
+      const plain = integerGrid({ bits: 4, mapping: "asym" }).fit(values);
+      const loss = (rounded: (w: number) => number) => {
+        const change = Array.from(values, (w) => rounded(w) - w);
+        let sum = 0;
+        for (let i = 0; i < size; i++) {
+          for (let j = 0; j < size; j++) {
+            sum += change[i] * hessian.data[(start + i) * weight.cols + start + j] * change[j];
+          }
+        }
+        return sum;
+      };
+      const level = (w: number) => Math.max(0, Math.min(15, roundHalfEven(w / fitted.scale) + fitted.zero));
+      const ours = loss((w) => fitted.scale * (level(w) - fitted.zero));
+      assert(ours <= loss((w) => plain.decode(plain.encode(w))) * (1 + 1e-4) + 1e-12);
+    }
+  }
+});
+
+Deno.test("dgq()'s int8 product is exact: integer sums are those of its codes, group by group", () => {
+  const codes = normalMatrix(3, weight.cols).data.map((v) =>
+    Math.max(-127, Math.min(127, Math.round(40 * v)))
+  );
+  const groups = weight.cols / groupSize;
+  for (let t = 0; t < 3; t++) {
+    for (let r = 0; r < weight.rows; r++) {
+      let whole = 0, grouped = 0;
+      for (let g = 0; g < groups; g++) {
+        let sum = 0;
+        for (let c = g * groupSize; c < (g + 1) * groupSize; c++) {
+          const i = r * weight.cols + c;
+          sum += codes[t * weight.cols + c] * (result.codes[i] - result.zeros[r * groups + g]);
+          whole += codes[t * weight.cols + c] * result.integers[i];
+        }
+        grouped += result.groupScales[r * groups + g] * sum;
+      }
+      assertEquals(whole, grouped);
+    }
+  }
 });

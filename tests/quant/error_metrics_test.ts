@@ -1,17 +1,20 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { float16, int4, uint4 } from "@quik/quant/formats";
+import { defineInteger, float16, int4, uint4 } from "@quik/quant/formats";
 import {
   chooseQparams,
   clippedFraction,
   codeEntropy,
   createMatrix,
+  createRandom,
   effectiveBits,
   errorMetrics,
+  fakeQuantize,
   logitDivergence,
   perGroup,
   quantize,
   ratioClip,
 } from "@quik/quant/quant";
+import { quadraticForm } from "../../quant/_quadratic_form.ts";
 
 Deno.test("errorMetrics() gives the hand-computed errors", () => {
   const errors = errorMetrics([3, 4, 0], [3, 3, 0]);
@@ -83,4 +86,45 @@ Deno.test("logitDivergence() is zero for a constant shift and the formula otherw
 Deno.test("logitDivergence() takes masked logits and large ones", () => {
   const p = createMatrix(1, 3, Float32Array.of(-Infinity, 1e4, 1e4));
   assertEquals(logitDivergence(p, p).mean, 0);
+});
+
+Deno.test("a bit more is 6 dB more, on uniform values", () => {
+  const random = createRandom(3);
+  const values = createMatrix(64, 128, Float32Array.from({ length: 8192 }, () => random.uniform() - 0.5));
+  const sqnr = [4, 5, 6, 7, 8].map((bits) => {
+    const format = defineInteger({ bits, signed: false });
+    return errorMetrics(
+      values.data,
+      fakeQuantize(values, chooseQparams(values, { format, mapping: "asym" })).data,
+    )
+      .sqnr;
+  });
+  for (let i = 1; i < sqnr.length; i++) assertAlmostEquals(sqnr[i] - sqnr[i - 1], 6.02, 0.5);
+});
+
+Deno.test("the Hessian gives the squared output error without the inputs, to 1e-9", () => {
+  // Small integers, so that x^T x is exact in float32.
+  const random = createRandom(4);
+  const [tokens, inputs, outputs] = [40, 24, 7];
+  const x = Float32Array.from({ length: tokens * inputs }, () => random.integer(21) - 10);
+  const gram = createMatrix(inputs, inputs);
+  for (let i = 0; i < inputs; i++) {
+    for (let j = 0; j < inputs; j++) {
+      for (let t = 0; t < tokens; t++) gram.data[i * inputs + j] += x[t * inputs + i] * x[t * inputs + j];
+    }
+  }
+  for (let o = 0; o < outputs; o++) {
+    const change = Float32Array.from({ length: inputs }, () => random.normal());
+    let direct = 0;
+    for (let t = 0; t < tokens; t++) {
+      direct += change.reduce((sum, d, i) => sum + d * x[t * inputs + i], 0) ** 2;
+    }
+    assertAlmostEquals(quadraticForm(change, gram) / direct, 1, 1e-9);
+    const part = quadraticForm(change.slice(5, 20), gram, 5);
+    let block = 0;
+    for (let t = 0; t < tokens; t++) {
+      block += change.slice(5, 20).reduce((sum, d, i) => sum + d * x[t * inputs + 5 + i], 0) ** 2;
+    }
+    assertAlmostEquals(part / block, 1, 1e-9);
+  }
 });

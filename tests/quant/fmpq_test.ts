@@ -9,6 +9,7 @@ import {
   mixedBlockBits,
   outlierPermutation,
   outlierPermutationFinder,
+  perTokenActivations,
   quantizeMixedBlocks,
   w4axProduct,
 } from "@quik/quant/quant";
@@ -116,4 +117,12 @@ Deno.test("mixedBlockActivations() keeps outlier columns of a split exact", () =
       quantizeMixedBlocks(inputs, mixedBlockBits(calibration.absmax, { blockSize }), { blockSize }),
     ),
   );
+});
+
+Deno.test("quantizeMixedBlocks() of one width is plain activation quantization in groups", () => {
+  for (const bits of [4, 8]) {
+    const mixed = quantizeMixedBlocks(inputs, new Uint8Array(5).fill(bits), { blockSize });
+    const plain = perTokenActivations({ bits, groupSize: blockSize }).prepare(calibration);
+    assertLess(relativeError(plain(inputs, new Uint32Array(0)), dequantizeMixedBlocks(mixed)), 1e-6);
+  }
 });

@@ -50,3 +50,30 @@ Deno.test("GPTQT beats GPTQ on integers at 3 and 2 bits", () => {
     assertLess(codes, integers);
   }
 });
+
+Deno.test("GPTQT of as many intermediate bits as bits and one scale is GPTQ on the uniform grid", () => {
+  for (const bits of [2, 3]) {
+    // A candidate of integers 0..2^bits - 1 in steps of one has only one code left: the integers themselves.
+    const uniform = gptqtCandidates(values, { bits, intermediateBits: bits, scales: 1 }, importance)
+      .map((candidate) => [...binaryLevels(candidate)].sort((a, b) => a - b));
+    const plain = [...binaryLevels(integerCoding(values, bits))].sort((a, b) => a - b);
+    plain.forEach((level, i) => assertAlmostEquals(uniform.at(-1)![i], level, 1e-6));
+    const { scale } = integerGrid({ bits, mapping: "asym" }).fit(values);
+    // Every other candidate uses a subset of the same levels.
+    for (const level of uniform[0]) {
+      assert(plain.some((other) => Math.abs(other - level) < 1e-4 * scale), `${level} of ${plain}`);
+    }
+  }
+});
+
+Deno.test("gptqtCandidates() merge exactly: scale and zero point of the integers go into alpha and offset", () => {
+  const { scale, zero } = integerGrid({ bits: 5, mapping: "asym" }).fit(values);
+  const [first] = gptqtCandidates(values, { bits: 3, scales: 1 }, importance);
+  for (let code = 0; code < 8; code++) {
+    // In integers: offset + sum of the signed alphas, then s * (integer - zero).
+    let integer = first.offset / scale + zero;
+    first.alpha.forEach((alpha, i) => integer += (code >> i & 1 ? 1 : -1) * alpha / scale);
+    assertAlmostEquals(scale * (integer - zero), binaryLevels(first)[code], 1e-12);
+    assertAlmostEquals(integer, Math.round(integer), 1e-9);
+  }
+});

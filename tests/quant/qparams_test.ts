@@ -318,3 +318,15 @@ Deno.test("finer blocks never enlarge a scale", () => {
     whole,
   );
 });
+
+Deno.test("parameters taken from quantized values are a fixed point of asym, not of sym-full", () => {
+  const matrix = randomMatrix(16, 64, 9);
+  const moved = (mapping: MappingName): number => {
+    const options = { format: uint4, mapping, granularity: perChannel() };
+    const once = fakeQuantize(matrix, chooseQparams(matrix, options));
+    const twice = fakeQuantize(once, chooseQparams(once, options));
+    return twice.data.reduce((count, value, i) => count + (Math.abs(value - once.data[i]) > 1e-5 ? 1 : 0), 0);
+  };
+  assertEquals(moved("asym"), 0);
+  assert(moved("sym-full") > 0);
+});

@@ -156,3 +156,19 @@ Deno.test("smoothing takes columns that were never active", () => {
     );
   }
 });
+
+Deno.test("smoothQuant()'s error over alpha falls, then rises", async () => {
+  const errors: number[] = [];
+  for (const alpha of [0, 0.25, 0.5, 0.75, 1]) {
+    const method = composeMethod({
+      name: "smooth",
+      transforms: [smoothQuant({ alpha })],
+      rounder: nearestRounder({ grid: integerGrid({ bits: 8 }) }),
+      activations: perTokenActivations({ bits: 8 }),
+    });
+    errors.push(relativeError(output, (await method.quantize(layer, calibration)).forward(inputs)));
+  }
+  const least = errors.indexOf(Math.min(...errors));
+  assert(least > 0 && least < errors.length - 1, `${errors}`);
+  for (let i = 1; i < errors.length; i++) assert(i <= least === errors[i] < errors[i - 1], `${errors}`);
+});

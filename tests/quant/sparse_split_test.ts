@@ -83,3 +83,13 @@ Deno.test("SqueezeLLM beats plain rounding at the same bits, more so with sparse
     1e-9,
   );
 });
+
+Deno.test("sparseSplit() leaves a narrower range the more it takes, and little else", () => {
+  const widest = (m: typeof weight) => m.data.reduce((max, w) => Math.max(max, Math.abs(w)), 0);
+  let last = widest(weight);
+  for (const largest of [0.002, 0.01, 0.05, 0.2]) {
+    const now = widest(sparseSplit({ largest, sensitive: 0 }).split(weight, calibration).rest);
+    assertLess(now, last);
+    last = now;
+  }
+});
