@@ -16,6 +16,7 @@ export { normalize, type NormWeights } from "./norms.ts";
 export { accumulateAbsmax, accumulateGram, argmaxRows, tokenNll } from "./statistics.ts";
 export { applyRope, createRopeTable, type RopeTable } from "./rope.ts";
 export { deviceQuikWeights } from "./device_quik_weights.ts";
+export { deviceTruncatedSvd } from "./device_svd.ts";
 export { DeviceQuikLinear, quikBitsPerWeight } from "./device_quik_linear.ts";
 export { type Batch, type FloatLayer, QuikLinear } from "./quik_linear.ts";
 export { TermsLinear, type TermsLinearShape } from "./terms_linear.ts";

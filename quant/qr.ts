@@ -39,7 +39,8 @@ export function qr(matrix: Matrix64): QrResult {
   for (let j = 0; j < cols; j++) {
     const column = qTransposed.data.subarray(j * rows, (j + 1) * rows);
     column[j] = 1;
-    for (let k = cols - 1; k >= 0; k--) reflect(column, reflectors.subarray(k * rows, (k + 1) * rows), k);
+    // Those after the j-th do not touch a column that is zero below j.
+    for (let k = j; k >= 0; k--) reflect(column, reflectors.subarray(k * rows, (k + 1) * rows), k);
   }
   return { q: transpose64(qTransposed), r };
 }
@@ -62,9 +63,16 @@ function reflectorOf(column: Float64Array, from: number, out: Float64Array): boo
 
 /** `column -= 2 v (v . column)`, where `v` is zero before `from`. */
 function reflect(column: Float64Array, v: Float64Array, from: number): void {
-  let dot = 0;
-  for (let i = from; i < column.length; i++) dot += v[i] * column[i];
-  dot *= 2;
+  // Four sums at once, which need not wait for one another.
+  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, at = from;
+  for (; at + 4 <= column.length; at += 4) {
+    s0 += v[at] * column[at];
+    s1 += v[at + 1] * column[at + 1];
+    s2 += v[at + 2] * column[at + 2];
+    s3 += v[at + 3] * column[at + 3];
+  }
+  for (; at < column.length; at++) s0 += v[at] * column[at];
+  const dot = 2 * (s0 + s1 + (s2 + s3));
   for (let i = from; i < column.length; i++) column[i] -= dot * v[i];
 }
 

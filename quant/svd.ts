@@ -16,6 +16,8 @@ export interface SvdResult {
 /** Relative size of an inner product below which two columns count as orthogonal. */
 const ORTHOGONAL = 1e-14;
 const MAX_SWEEPS = 40;
+/** Directions sketched beyond the rank unless said otherwise. */
+const OVERSAMPLE = 10;
 /** Smaller side up to which the full decomposition is as cheap as a sketch. */
 const EXACT_LIMIT = 64;
 
@@ -165,28 +167,75 @@ export interface TruncatedSvdOptions {
  * @throws {RangeError} If the rank is not a positive integer.
  */
 export function truncatedSvd(matrix: Matrix64, rank: number, options: TruncatedSvdOptions = {}): SvdResult {
+  if (isSketched(matrix, rank, options)) {
+    const transposed = transpose64(matrix);
+    const steps = subspaceIteration(matrix, rank, options);
+    let step = steps.next();
+    while (!step.done) {
+      const { vectors, side } = step.value;
+      step = steps.next(multiplyTransposed64(vectors, side === "right" ? matrix : transposed));
+    }
+    return step.value;
+  }
+  return leading(svd(matrix), Math.min(rank, matrix.rows, matrix.cols));
+}
+
+/** Whether {@linkcode truncatedSvd} sketches a matrix of this shape, or decomposes it in full. */
+export function isSketched(
+  { rows, cols }: { readonly rows: number; readonly cols: number },
+  rank: number,
+  { oversample = OVERSAMPLE }: TruncatedSvdOptions = {},
+): boolean {
   if (!Number.isInteger(rank) || rank < 1) {
     throw new RangeError(`Cannot truncate to rank ${rank}: it must be a positive integer`);
   }
-  const { oversample = 10, powerSteps = 4, seed = 0, start } = options;
-  const limit = Math.min(matrix.rows, matrix.cols);
-  const sketched = rank + oversample;
-  if (limit <= EXACT_LIMIT || 2 * sketched >= limit) return leading(svd(matrix), Math.min(rank, limit));
-  const transposed = transpose64(matrix);
+  const limit = Math.min(rows, cols);
+  return limit > EXACT_LIMIT && 2 * (rank + oversample) < limit;
+}
+
+/** A product that {@linkcode subspaceIteration} needs of its matrix. */
+export interface SubspaceProduct {
+  /** The vectors as rows: `[k, cols]` for the right side, `[k, rows]` for the left. */
+  readonly vectors: Matrix64;
+  /** Wanted: `vectors * matrix^T` `[k, rows]` for `right`, `vectors * matrix` `[k, cols]` for `left`. */
+  readonly side: "left" | "right";
+}
+
+/**
+ * The iteration of {@linkcode truncatedSvd} without its heavy products: it yields each and is to be resumed with the result,
+ * so that the products can be computed anywhere, such as on a backend.
+ *
+ * @param shape Shape of the matrix, which {@linkcode isSketched} must have accepted.
+ * @param rank Triplets wanted.
+ * @param options Sketch size, number of iterations and start.
+ * @returns The triplets.
+ */
+export function* subspaceIteration(
+  { cols }: { readonly rows: number; readonly cols: number },
+  rank: number,
+  options: TruncatedSvdOptions = {},
+): Generator<SubspaceProduct, SvdResult, Matrix64> {
+  const { oversample = OVERSAMPLE, powerSteps = 4, seed = 0, start } = options;
   const { normal } = createRandom(seed);
-  const sketch = createMatrix64(matrix.cols, sketched);
-  for (let row = 0; row < matrix.cols; row++) {
-    for (let col = 0; col < sketched; col++) {
+  const sketch = createMatrix64(cols, rank + oversample);
+  for (let row = 0; row < cols; row++) {
+    for (let col = 0; col < sketch.cols; col++) {
       const known = start !== undefined && col < start.cols;
-      sketch.data[row * sketched + col] = known ? start.data[row * start.cols + col] : normal();
+      sketch.data[row * sketch.cols + col] = known ? start.data[row * start.cols + col] : normal();
     }
   }
-  let basis = qr(multiply64(matrix, sketch)).q;
+  let basis = orthonormal(yield { vectors: transpose64(sketch), side: "right" });
   for (let step = 0; step < powerSteps; step++) {
-    basis = qr(multiply64(matrix, qr(multiply64(transposed, basis)).q)).q;
+    const right = orthonormal(yield { vectors: transpose64(basis), side: "left" });
+    basis = orthonormal(yield { vectors: transpose64(right), side: "right" });
   }
-  const small = svd(multiplyTransposed64(transpose64(basis), transposed));
+  const small = svd(yield { vectors: transpose64(basis), side: "left" });
   return leading({ ...small, u: multiply64(basis, small.u) }, rank);
+}
+
+/** Orthonormal columns that span the rows of a matrix. */
+function orthonormal(rows: Matrix64): Matrix64 {
+  return qr(transpose64(rows)).q;
 }
 
 function leading({ u, s, v }: SvdResult, rank: number): SvdResult {
