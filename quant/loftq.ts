@@ -1,7 +1,8 @@
 // LoftQ (arXiv 2310.08659): adapters that start where quantization left off, so that weight + branch is close to the
 // original before any training.
 import { squaredNorm, subtract } from "./_matrix_ops.ts";
-import { type LowRank, lowRankMatrix, lowRankOf } from "./low_rank.ts";
+import { type LowRankSteps, runOnHost } from "./decomposer.ts";
+import { type LowRank, lowRankMatrix } from "./low_rank.ts";
 import type { Matrix } from "./matrix.ts";
 
 /** Options of {@linkcode loftq}. */
@@ -54,6 +55,17 @@ export interface LoftqResult {
  * ```
  */
 export function loftq(weight: Matrix, options: LoftqOptions): LoftqResult {
+  return runOnHost(loftqSteps(weight, options));
+}
+
+/**
+ * {@linkcode loftq} without its decompositions, for {@linkcode runWithDecomposer}.
+ *
+ * @param weight `[outputs, inputs]`.
+ * @param options Quantizer, rank and iterations.
+ * @returns The quantized weight and the adapter to add to it.
+ */
+export function* loftqSteps(weight: Matrix, options: LoftqOptions): LowRankSteps<LoftqResult> {
   const { quantize, rank = 16, iterations = 5, storage = "float16" } = options;
   const steps: LoftqStep[] = [];
   let best: { weight: Matrix; branch: LowRank; error: number } | undefined;
@@ -61,7 +73,7 @@ export function loftq(weight: Matrix, options: LoftqOptions): LoftqResult {
   for (let step = 0; step < iterations; step++) {
     const quantized = quantize(target);
     const residual = subtract(weight, quantized);
-    const branch = lowRankOf(residual, rank, { split: "even", storage });
+    const branch = yield { matrix: residual, rank, options: { split: "even", storage } };
     const correction = lowRankMatrix(branch);
     const error = squaredNorm(subtract(residual, correction));
     steps.push({ quantized: squaredNorm(residual), withAdapter: error });

@@ -10,7 +10,7 @@ import {
   toMatrix64,
   transpose64,
 } from "./matrix64.ts";
-import { truncatedSvd, type TruncatedSvdOptions } from "./svd.ts";
+import { type SvdResult, truncatedSvd, type TruncatedSvdOptions } from "./svd.ts";
 
 /** A product of two thin matrices, `up * down`, that stands for a matrix `[outputs, inputs]`. */
 export interface LowRank {
@@ -47,8 +47,21 @@ export interface LowRankResult extends LowRank {
  * @throws {RangeError} If the rank is not a positive integer.
  */
 export function lowRankOf(matrix: Matrix, rank: number, options: LowRankOptions = {}): LowRankResult {
+  return lowRankFactors(truncatedSvd(toMatrix64(matrix), rank, options), options);
+}
+
+/**
+ * The factors of a low-rank approximation from the leading singular triplets of the matrix.
+ *
+ * @param triplets As many as the rank.
+ * @param options Split of the singular values and storage.
+ * @returns The factors.
+ */
+export function lowRankFactors(
+  { u, s, v }: SvdResult,
+  options: Pick<LowRankOptions, "split" | "storage"> = {},
+): LowRankResult {
   const { split = "up", storage = "float32" } = options;
-  const { u, s, v } = truncatedSvd(toMatrix64(matrix), rank, options);
   const store = storage === "float16" ? roundToFloat16 : (m: Matrix): Matrix => m;
   const upFactor = split === "up" ? s : s.map(Math.sqrt);
   const downFactor = split === "up" ? new Float64Array(s.length).fill(1) : upFactor;

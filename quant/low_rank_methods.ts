@@ -1,7 +1,8 @@
 // Methods with a low-rank branch: SVDQuant beside 4-bit weights and activations, LoftQ and QLoRA beside a codebook.
 import { type ByteFormat, nf4 } from "../formats/mod.ts";
+import { type Decomposer, type LowRankSteps, runOnHost, runWithDecomposer } from "./decomposer.ts";
 import { linearFromTerms } from "./linear_terms.ts";
-import { loftq } from "./loftq.ts";
+import { loftqSteps } from "./loftq.ts";
 import { lowRankBits, lowRankMatrix } from "./low_rank.ts";
 import type { Matrix } from "./matrix.ts";
 import type { LayerCalibration, LinearLayer, LinearMethod, QuantizedLinear } from "./method.ts";
@@ -9,7 +10,7 @@ import { blockBits, dequantizeBlocks, quantizeBlocks, type QuantizeBlocksOptions
 import type { ActivationScheme, Rounder } from "./recipe.ts";
 import { requireFinite } from "./_require_finite.ts";
 import { sampleRows } from "./_sample_rows.ts";
-import { svdQuant } from "./svdquant.ts";
+import { svdQuantSteps } from "./svdquant.ts";
 import { scaleTransform, transformCalibration } from "./transform.ts";
 
 /** Options of {@linkcode svdQuantMethod}. */
@@ -33,6 +34,8 @@ export interface SvdQuantMethodOptions {
   readonly iterations?: number;
   /** Sampled tokens that errors are measured on. Default 64. */
   readonly samples?: number;
+  /** Where decompositions run, such as on a backend for large layers. Default: on the host. */
+  readonly decompose?: Decomposer;
 }
 
 /**
@@ -47,22 +50,21 @@ export function svdQuantMethod(options: SvdQuantMethodOptions): LinearMethod {
     name,
     weightBits: rounder.bits,
     activationBits: activations?.bits ?? 16,
-    quantize: (layer, calibration) =>
-      Promise.resolve().then(() => svdQuantLayer(options, layer, calibration)),
+    quantize: (layer, calibration) => svdQuantLayer(options, layer, calibration),
   };
 }
 
-function svdQuantLayer(
+async function svdQuantLayer(
   options: SvdQuantMethodOptions,
   layer: LinearLayer,
   calibration: LayerCalibration,
-): QuantizedLinear {
+): Promise<QuantizedLinear> {
   requireFinite(layer);
   const { weight, bias } = layer;
   const { rounder, finalRounder = rounder, activations, rank = defaultRank, samples = 64 } = options;
   const { searchSteps, iterations = 5 } = options;
   const none = new Uint32Array(0);
-  const found = svdQuant(weight, {
+  const steps = svdQuantSteps(weight, {
     inputs: sampleRows(calibration.inputs, samples),
     absmax: calibration.absmax,
     quantizeWeight: (residual) => rounder.round(residual, { calibration, outliers: none }).weight,
@@ -71,6 +73,7 @@ function svdQuantLayer(
     searchSteps,
     iterations,
   });
+  const found = await run(steps, options.decompose);
   const smoothing = scaleTransform(found.smooth);
   const smoothed = transformCalibration(calibration, smoothing);
   const kept = lowRankMatrix(found.branch);
@@ -87,6 +90,10 @@ function svdQuantLayer(
     bitsPerWeight: (rounded.storedBits + lowRankBits(found.branch) + smoothing.storedBits) /
       weight.data.length,
   });
+}
+
+async function run<T>(steps: LowRankSteps<T>, decompose: Decomposer | undefined): Promise<T> {
+  return await (decompose ? runWithDecomposer(steps, decompose) : runOnHost(steps));
 }
 
 function defaultRank({ rows, cols }: Matrix): number {
@@ -136,6 +143,8 @@ export interface LoftqMethodOptions {
   readonly rank?: (weight: Matrix) => number;
   /** Alternations. Default 5. */
   readonly iterations?: number;
+  /** Where decompositions run, such as on a backend for large layers. Default: on the host. */
+  readonly decompose?: Decomposer;
 }
 
 /**
@@ -153,18 +162,24 @@ export function loftqMethod(options: LoftqMethodOptions): LinearMethod {
     weightBits: format.bits,
     activationBits: 16,
     quantize: (layer) =>
-      Promise.resolve().then(() => loftqLayer({ format, iterations, rank: rank(layer.weight) }, layer)),
+      loftqLayer({ format, iterations, rank: rank(layer.weight), decompose: options.decompose }, layer),
   };
 }
 
-function loftqLayer(
-  { format, iterations, rank }: { format: ByteFormat; iterations: number; rank: number },
+async function loftqLayer(
+  { format, iterations, rank, decompose }: {
+    format: ByteFormat;
+    iterations: number;
+    rank: number;
+    decompose: Decomposer | undefined;
+  },
   layer: LinearLayer,
-): QuantizedLinear {
+): Promise<QuantizedLinear> {
   requireFinite(layer);
   const { weight, bias } = layer;
   const quantize = (w: Matrix): Matrix => dequantizeBlocks(quantizeBlocks(w, { format }));
-  const { weight: quantized, branch } = loftq(weight, { quantize, rank, iterations });
+  const steps = loftqSteps(weight, { quantize, rank, iterations });
+  const { weight: quantized, branch } = await run(steps, decompose);
   const adapter = lowRankMatrix(branch);
   const total = { ...quantized, data: quantized.data.map((value, i) => value + adapter.data[i]) };
   const codeBits = blockBits(quantizeBlocks(weight, { format }));

@@ -13,6 +13,7 @@ export * from "./cayley.ts";
 export * from "./cholesky.ts";
 export * from "./clip_rule.ts";
 export * from "./column_split.ts";
+export * from "./decomposer.ts";
 export * from "./dgq.ts";
 export * from "./double_quantize.ts";
 export * from "./error_metrics.ts";

@@ -1,11 +1,11 @@
 // SVDQuant (arXiv 2411.05007): a 16-bit low-rank branch takes what smoothing moved into the weights, so that the rest
 // of weights and activations fits 4 bits.
 import { columnAbsmax, scaleColumns, subtract } from "./_matrix_ops.ts";
+import { type LowRankSteps, runOnHost } from "./decomposer.ts";
 import {
   type LowRank,
   lowRankForward,
   lowRankMatrix,
-  lowRankOf,
   type LowRankOptions,
   type LowRankResult,
 } from "./low_rank.ts";
@@ -84,6 +84,17 @@ const MIN_ABSMAX = 1e-5;
  * ```
  */
 export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResult {
+  return runOnHost(svdQuantSteps(weight, options));
+}
+
+/**
+ * {@linkcode svdQuant} without its decompositions, for {@linkcode runWithDecomposer}.
+ *
+ * @param weight `[outputs, inputs]`.
+ * @param options Inputs, quantizers, rank and search.
+ * @returns Smoothing factors, branch and quantized residual.
+ */
+export function* svdQuantSteps(weight: Matrix, options: SvdQuantOptions): LowRankSteps<SvdQuantResult> {
   const { inputs, smooth = "search", iterations = 100, storage = "float16" } = options;
   if (inputs.cols !== weight.cols) {
     throw new RangeError(
@@ -91,20 +102,24 @@ export function svdQuant(weight: Matrix, options: SvdQuantOptions): SvdQuantResu
     );
   }
   const expected = multiplyTransposed64(toMatrix64(inputs), toMatrix64(weight));
-  const candidates = smooth === "search" ? searchSmooth(weight, expected, options) : [];
+  const candidates = smooth === "search" ? yield* searchSmooth(weight, expected, options) : [];
   const choices = smooth === "search"
     ? shortlist(candidates).map((pair) => smoothOf(options, weight, pair))
     : [smooth === "none" ? new Float32Array(weight.cols).fill(1) : smooth];
   let problem: Problem | undefined, best: Split | undefined;
   for (const factors of choices) {
     const next = smoothedProblem(weight, expected, factors, options);
-    const split = splitLayer(next, next.weight, { storage, powerSteps: 2 });
+    const split = yield* splitLayer(next, next.weight, { storage, powerSteps: 2 });
     if (best === undefined || split.error < best.error) [problem, best] = [next, split];
   }
   const errors = [best!.error];
   for (let step = 0; step < iterations; step++) {
     const target = subtract(problem!.weight, best!.weight);
-    const split = splitLayer(problem!, target, { storage, start: best!.branch.vectors, powerSteps: 1 });
+    const split = yield* splitLayer(problem!, target, {
+      storage,
+      start: best!.branch.vectors,
+      powerSteps: 1,
+    });
     errors.push(split.error);
     if (split.error >= best!.error) break;
     best = split;
@@ -173,9 +188,9 @@ function smoothedProblem(
 }
 
 /** Branch of `target`, quantized rest of the smoothed weight, and the output error of the two. */
-function splitLayer(problem: Problem, target: Matrix, options: LowRankOptions): Split {
+function* splitLayer(problem: Problem, matrix: Matrix, options: LowRankOptions): LowRankSteps<Split> {
   const { rank = 32, quantizeWeight } = problem.options;
-  const branch = lowRankOf(target, rank, options);
+  const branch = yield { matrix, rank, options };
   const weight = quantizeWeight(subtract(problem.weight, lowRankMatrix(branch)), problem.smooth);
   const dense = multiplyTransposed64(problem.quantizedInputs, toMatrix64(weight));
   const low = lowRankForward(problem.inputs, branch);
@@ -191,7 +206,11 @@ function splitLayer(problem: Problem, target: Matrix, options: LowRankOptions): 
  * `alpha` up at beta 0, then down at beta `1 - alpha`. So the branch of a candidate starts from that of the one before, and a
  * single multiplication by the weight and its transpose finds it. That is what makes all 39 affordable.
  */
-function searchSmooth(weight: Matrix, expected: Matrix64, options: SvdQuantOptions): SmoothCandidate[] {
+function* searchSmooth(
+  weight: Matrix,
+  expected: Matrix64,
+  options: SvdQuantOptions,
+): LowRankSteps<SmoothCandidate[]> {
   const { searchSteps = 20 } = options;
   const alphas = Array.from({ length: searchSteps - 1 }, (_, i) => (i + 1) / searchSteps);
   const path = [
@@ -200,15 +219,17 @@ function searchSmooth(weight: Matrix, expected: Matrix64, options: SvdQuantOptio
     ...alphas.toReversed().map((alpha) => ({ alpha, beta: 1 - alpha })),
   ];
   let last: { smooth: Float32Array; vectors: Matrix64 } | undefined;
-  return path.map((pair) => {
+  const candidates: SmoothCandidate[] = [];
+  for (const pair of path) {
     const smooth = smoothOf(options, weight, pair);
     const problem = smoothedProblem(weight, expected, smooth, options);
     const start = last && rescaledRows(last.vectors, smooth.map((factor, j) => factor / last!.smooth[j]));
     const effort = start ? { start, powerSteps: 0, oversample: 4 } : { powerSteps: 2 };
-    const { branch, error } = splitLayer(problem, problem.weight, effort);
+    const { branch, error } = yield* splitLayer(problem, problem.weight, effort);
     last = { smooth, vectors: branch.vectors };
-    return { ...pair, error };
-  });
+    candidates.push({ ...pair, error });
+  }
+  return candidates;
 }
 
 /** The best candidates of the search and no smoothing, to be measured again with exact branches. */

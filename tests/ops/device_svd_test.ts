@@ -4,17 +4,23 @@ import { deviceTruncatedSvd } from "@quik/quant/ops";
 import {
   createMatrix,
   createMatrix64,
+  type Decomposer,
+  integerGrid,
+  loftqMethod,
   type Matrix,
   multiplyTransposed64,
+  nearestRounder,
+  perTokenActivations,
   squaredNorm64,
   subtract64,
   svd,
+  svdQuantMethod,
   type SvdResult,
   toMatrix64,
   truncatedSvd,
 } from "@quik/quant/quant";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { normalMatrix, product } from "../quant/_fixture.ts";
+import { createLayerFixture, normalMatrix, product, relativeError } from "../quant/_fixture.ts";
 
 /** Squared error of the rank-k approximation. */
 function residual(matrix: Matrix, { u, s, v }: SvdResult): number {
@@ -65,4 +71,38 @@ Deno.test("deviceTruncatedSvd() starts from known vectors and decomposes small m
   assertEquals(await deviceTruncatedSvd(backend, small, 3), truncatedSvd(toMatrix64(small), 3));
   await assertRejects(() => deviceTruncatedSvd(backend, matrix, 0), RangeError, "positive integer");
   assertLess(0, optimum.s[7]);
+});
+
+Deno.test("LoftQ and SVDQuant give the same layers with their decompositions on a backend", async () => {
+  using backend = await createWasmBackend({ threads: 1 });
+  let calls = 0;
+  const decompose: Decomposer = (matrix, rank, options) => {
+    calls++;
+    return deviceTruncatedSvd(backend, matrix, rank, options);
+  };
+  const { layer, inputs, calibration } = createLayerFixture({
+    inputs: 96,
+    outputs: 128,
+    outliers: 3,
+    tokens: 64,
+  });
+  const int4 = {
+    rounder: nearestRounder({ grid: integerGrid({ bits: 4 }), groupSize: 32 }),
+    activations: perTokenActivations({ bits: 4, groupSize: 32 }),
+    searchSteps: 5,
+  };
+  const pairs = [
+    [loftqMethod({ name: "loftq" }), loftqMethod({ name: "loftq", decompose })],
+    [svdQuantMethod({ name: "svd", ...int4 }), svdQuantMethod({ name: "svd", ...int4, decompose })],
+  ];
+  const expected = product(inputs, layer.weight);
+  for (const methods of pairs) {
+    const [host, device] = await Promise.all(methods.map((method) => method.quantize(layer, calibration)));
+    assertEquals(device.bitsPerWeight, host.bitsPerWeight);
+    const [onHost, onDevice] = [host, device].map((quantized) => quantized.forward(inputs));
+    // Float32 vectors move some weights over a rounding threshold: the layers are equally good, not equal.
+    const ratio = relativeError(expected, onDevice) / relativeError(expected, onHost);
+    assertAlmostEquals(ratio, 1, 0.03);
+  }
+  assertLess(10, calls);
 });
