@@ -93,6 +93,8 @@ export interface AwqClipOptions {
   readonly maxShrink?: number;
   /** Layers to leave alone, by name: AWQ skips query and key projections. Default /[qk]_proj$/. */
   readonly skip?: RegExp;
+  /** Bits in which a scale is stored, as of {@linkcode integerGrid}. Default 16. */
+  readonly scaleBits?: number;
 }
 
 /**
@@ -104,7 +106,7 @@ export interface AwqClipOptions {
  */
 export function awqClip(options: AwqClipOptions): WeightClipper {
   const { bits, groupSize = 128, steps = 20, maxShrink = 0.5, skip = /[qk]_proj$/ } = options;
-  const grid = integerGrid({ bits, mapping: "asym-raw" });
+  const grid = integerGrid({ bits, mapping: "asym-raw", scaleBits: options.scaleBits });
   const limits = Array.from({ length: Math.trunc(maxShrink * steps) }, (_, i) => 1 - i / steps);
   return {
     name: "awq-clip",

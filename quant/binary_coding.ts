@@ -1,5 +1,6 @@
 // Binary coding: a weight is `offset + sum of +-alpha_i`, the format that lookup-table kernels multiply bit plane by bit
 // plane (LUT-GEMM; GPTQT, arXiv 2407.02891).
+import { decodeArray, encodeArray, float16 } from "../formats/mod.ts";
 import { assignLevels, type Assignment } from "./_assign_levels.ts";
 import { cholesky, choleskySolve } from "./cholesky.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
@@ -138,8 +139,16 @@ export function integerCoding(values: ArrayLike<number>, k: number): BinaryCodin
     const low = Math.min(...Array.from(values)), high = Math.max(...Array.from(values));
     return { alpha: Float64Array.of((high - low) / 2), offset: (high + low) / 2 };
   }
-  const { scale, zero } = integerGrid({ bits: k, mapping: "asym" }).fit(Float32Array.from(values));
+  const { scale, zero } = integerGrid({ bits: k, mapping: "asym", scaleBits: 32 }).fit(
+    Float32Array.from(values),
+  );
   return uniformCoding(scale, zero, k);
+}
+
+/** A coding as it is stored: in float16. */
+export function storedCoding({ alpha, offset }: BinaryCoding): BinaryCoding {
+  const [stored, ...alphas] = decodeArray(float16, encodeArray(float16, Float32Array.of(offset, ...alpha)));
+  return { alpha: Float64Array.from(alphas), offset: stored };
 }
 
 /** A grid of binary codes. */
@@ -161,7 +170,9 @@ export function binaryCodingGrid(options: BinaryGridOptions): Grid {
     bits,
     groupBits: 16 * (bits + 1),
     fit: (values, importance): FittedGrid =>
-      levelGrid(binaryLevels(fitBinaryCoding(values, bits, { ...options, weights: importance }))),
+      levelGrid(
+        binaryLevels(storedCoding(fitBinaryCoding(values, bits, { ...options, weights: importance }))),
+      ),
   };
 }
 

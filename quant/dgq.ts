@@ -2,6 +2,7 @@
 // loss and one float scale per output is left.
 import { diagonalForm, quadraticForm } from "./_quadratic_form.ts";
 import { roundHalfEven } from "../formats/mod.ts";
+import { storedHalf } from "./_stored_half.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
 import type { Rounder } from "./recipe.ts";
 
@@ -134,7 +135,7 @@ function fitRow(row: Float32Array, groups: readonly DgqGroupGrid[], options: Dgq
   const absmax = row.reduce((m, w) => Math.max(m, Math.abs(w)), 0) || 1;
   const scales = Array.from(
     { length: rowSteps },
-    (_, i) => Math.fround((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8),
+    (_, i) => storedHalf((1.02 - (i + 1) / rowSteps * 0.82) * absmax / INT8),
   );
   const buffers = {
     codes: new Uint8Array(row.length),

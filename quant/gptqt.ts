@@ -1,6 +1,12 @@
 // GPTQT (arXiv 2407.02891): integers of a few more bits first, then binary codes among those integers, rounded with GPTQ.
 // The paper leaves the intermediate width, the search range and the choice of codes open; they are options here.
-import { type BinaryCoding, binaryLevels, fitBinaryCoding, integerCoding } from "./binary_coding.ts";
+import {
+  type BinaryCoding,
+  binaryLevels,
+  fitBinaryCoding,
+  integerCoding,
+  storedCoding,
+} from "./binary_coding.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { levelGrid } from "./level_grid.ts";
@@ -54,7 +60,7 @@ export function gptqtCandidates(
   importance?: Float32Array | Float64Array,
 ): BinaryCoding[] {
   const { bits, intermediateBits = 5, scales = 20 } = options, top = 2 ** intermediateBits - 1;
-  const { scale, zero } = integerGrid({ bits: intermediateBits, mapping: "asym" }).fit(values);
+  const { scale, zero } = integerGrid({ bits: intermediateBits, mapping: "asym", scaleBits: 32 }).fit(values);
   const fitted = fitBinaryCoding(values, bits, { weights: importance });
   const found: BinaryCoding[] = [];
   for (let i = 0; i < scales; i++) {
@@ -86,7 +92,8 @@ export function gptqtGrid(options: GptqtOptions): Grid {
     bits,
     groupBits: 16 * (bits + 1),
     fit(values, importance): FittedGrid {
-      const runs = sortedRuns(values, importance), candidates = gptqtCandidates(values, options, importance);
+      const runs = sortedRuns(values, importance),
+        candidates = gptqtCandidates(values, options, importance).map(storedCoding);
       const errors = candidates.map((coding) => assignLevels(runs, binaryLevels(coding)).error);
       return levelGrid(binaryLevels(candidates[errors.indexOf(Math.min(...errors))]));
     },

@@ -1,4 +1,5 @@
 // Integer grids with the four conventions for scale and zero point that published methods use, and clip search.
+import { storedHalf } from "./_stored_half.ts";
 import { createPower } from "./_power.ts";
 import type { FittedGrid, Grid } from "./grid.ts";
 import { type MappingName, mappings, type ValueRange } from "./mapping.ts";
@@ -29,7 +30,10 @@ export interface IntegerGridOptions {
   readonly mapping?: IntegerMapping;
   /** Clip search; `true` for its defaults. Default false: the whole range is covered. */
   readonly clip?: boolean | ClipSearch;
-  /** Bits in which a scale is stored; accounting only. Default 16. */
+  /**
+   * Bits in which a scale is stored. Default 16: scales are rounded to float16 before codes are computed. With more they keep
+   * float32, as the references that compute in it do.
+   */
   readonly scaleBits?: number;
 }
 
@@ -84,10 +88,14 @@ function rangeOf(values: Float32Array): ValueRange {
 }
 
 /** The grid that a mapping lays over a range. */
-function affineGrid(range: ValueRange, bits: number, mapping: IntegerMapping): AffineGrid {
+function affineGrid(
+  range: ValueRange,
+  { bits, mapping, half: isHalf }: { bits: number; mapping: IntegerMapping; half: boolean },
+): AffineGrid {
   const mask = 2 ** bits - 1, half = 2 ** (bits - 1);
   const levels = mapping === "sym-restricted" ? { min: -half, max: half - 1 } : { min: 0, max: mask };
-  const scale = positive(mappings[mapping].scale(range, levels));
+  const exact = mappings[mapping].scale(range, levels);
+  const scale = isHalf ? storedHalf(exact) : positive(exact);
   const zero = mappings[mapping].zeroPoint?.(range, scale, levels) ?? 0;
   return new AffineGrid(scale, zero, levels.min, levels.max, mask);
 }
@@ -145,7 +153,7 @@ export function integerGrid(options: IntegerGridOptions): Grid {
   }
   const { exponent = 2.4, steps = 100, maxShrink = 0.8, weighted = false } = clip === true ? {} : clip || {};
   const candidates = clip ? Math.trunc(maxShrink * steps) : 1;
-  const signed = mapping === "sym-restricted";
+  const signed = mapping === "sym-restricted", kind = { bits, mapping, half: scaleBits === 16 };
   // The square costs nothing to make; other powers are tables, made only where a search needs them.
   const power = createPower(candidates < 2 ? 2 : exponent);
   return {
@@ -154,14 +162,14 @@ export function integerGrid(options: IntegerGridOptions): Grid {
     groupBits: scaleBits + (mapping.startsWith("asym") ? bits : 0),
     fit(values, importance): FittedGrid {
       const range = rangeOf(values);
-      let best = affineGrid(range, bits, mapping);
+      let best = affineGrid(range, kind);
       if (candidates < 2) return best;
       const weights = weighted ? importance : undefined;
       let bestError = clippedError(best, values, power, Infinity, weights);
       for (let i = 1; i < candidates; i++) {
         const shrink = Math.fround(1 - i / steps);
         const shrunk = { min: Math.fround(shrink * range.min), max: Math.fround(shrink * range.max) };
-        const grid = affineGrid(shrunk, bits, mapping);
+        const grid = affineGrid(shrunk, kind);
         const error = clippedError(grid, values, power, bestError, weights);
         if (error < bestError) [best, bestError] = [grid, error];
       }

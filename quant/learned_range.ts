@@ -1,5 +1,6 @@
 // OmniQuant's learnable weight clipping (arXiv 2308.13137): the two ends of each group's range shrink by factors found by
 // gradient descent on the layer's output error.
+import { storedHalf } from "./_stored_half.ts";
 import { createAdam } from "./adam.ts";
 import { roundHalfEven } from "../formats/mod.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
@@ -39,7 +40,7 @@ function clippedGrid(values: ArrayLike<number>, { low, high }: RangeLogits, bits
     max = Math.max(max, values[i]);
   }
   const top = 2 ** bits - 1, width = sigmoid(high) * max - sigmoid(low) * min;
-  const scale = Math.min(MAX_SCALE, Math.max(MIN_SCALE, width / top));
+  const scale = storedHalf(Math.min(MAX_SCALE, Math.max(MIN_SCALE, width / top)));
   const real = -sigmoid(low) * min / scale, zero = roundHalfEven(real);
   return { min, max, scale, zero, zeroResidual: zero - real, top };
 }
@@ -92,7 +93,7 @@ export function roundInRangeBackward(
     }
   }
   const slope = (logit: number): number => sigmoid(logit) * (1 - sigmoid(logit));
-  const fixed = scale === MIN_SCALE || scale === MAX_SCALE;
+  const fixed = scale <= storedHalf(MIN_SCALE) || scale >= storedHalf(MAX_SCALE);
   const byWidth = fixed ? 0 : byScale / top;
   return {
     low: (byMin - byWidth) * min * slope(logits.low),

@@ -1,5 +1,6 @@
 // Quantization-aware training of one layer as a rounding step: weights and their step sizes are trained, through the
 // rounding, to keep the layer's output (LSQ, arXiv 1902.08153, with the layer's Hessian as the loss).
+import { storedHalf } from "./_stored_half.ts";
 import { createAdam } from "./adam.ts";
 import { integerGrid } from "./integer_grid.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
@@ -101,7 +102,7 @@ function startState(original: Matrix, layout: Layout): State {
 }
 
 function gridOf(scale: number, bits: number): StepGrid {
-  return { scale, qmin: -(2 ** (bits - 1)), qmax: 2 ** (bits - 1) - 1 };
+  return { scale: storedHalf(scale), qmin: -(2 ** (bits - 1)), qmax: 2 ** (bits - 1) - 1 };
 }
 
 function quantizeState({ weights, logSteps }: State, layout: Layout): Matrix {

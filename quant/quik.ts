@@ -142,7 +142,12 @@ export function quikWeights(weight: Matrix, options: QuikWeightsOptions): QuikWe
       `Cannot quantize ${base.length} base columns to 4 bits: packed int4 needs an even number of them`,
     );
   }
-  const { codes, grids, weight: rounded, loss } = round(weight, integerGrid({ bits, clip }), base, options);
+  const { codes, grids, weight: rounded, loss } = round(
+    weight,
+    integerGrid({ bits, clip, scaleBits: 32 }),
+    base,
+    options,
+  );
 
   const result = new Int8Array(weight.rows * base.length);
   const reduced = new Float32Array(weight.rows);

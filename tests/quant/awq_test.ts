@@ -87,10 +87,12 @@ Deno.test("AWQ's searches agree with autoawq", () => {
     samples: tokens,
   });
   for (const { bits, losses, scale, clip } of reference.cases) {
-    const ours = awqSearchScale(weight, calibrated, { rounder: rounder(bits, groupSize), tokens });
+    // The package keeps scales in float32.
+    const grid = integerGrid({ bits, mapping: "asym-raw", scaleBits: 32 });
+    const ours = awqSearchScale(weight, calibrated, { rounder: nearestRounder({ grid, groupSize }), tokens });
     ours.losses.forEach((loss, i) => assertAlmostEquals(loss / losses[i], 1, 1e-4));
     ours.scale.forEach((s, c) => assertAlmostEquals(s / scale[c], 1, 1e-5));
-    const clipped = awqClip({ bits, groupSize }).clip({ name: "layer", weight }, calibrated);
+    const clipped = awqClip({ bits, groupSize, scaleBits: 32 }).clip({ name: "layer", weight }, calibrated);
     let equal = 0;
     clip.forEach((limit, group) => {
       const values = clipped.data.subarray(group * groupSize, (group + 1) * groupSize);

@@ -21,7 +21,7 @@ function error(levels: ArrayLike<number>, counted: ArrayLike<number> = new Float
 
 Deno.test("integerCoding() is the integer grid", () => {
   for (const bits of [2, 3, 4]) {
-    const integers = integerGrid({ bits, mapping: "asym" }).fit(values);
+    const integers = integerGrid({ bits, mapping: "asym", scaleBits: 32 }).fit(values);
     binaryLevels(integerCoding(values, bits)).forEach((level, code) => {
       assertAlmostEquals(level, integers.scale * (code - integers.zero), 1e-6);
     });

@@ -83,7 +83,7 @@ Deno.test("dgqGroupGrid() never does worse on its group's output than plain roun
     for (let start = 0; start < weight.cols; start += size) {
       const values = weight.data.slice(r * weight.cols + start, r * weight.cols + start + size);
       const fitted = dgqGroupGrid(values, { hessian, groupSize: size }, start);
-      const plain = integerGrid({ bits: 4, mapping: "asym" }).fit(values);
+      const plain = integerGrid({ bits: 4, mapping: "asym", scaleBits: 32 }).fit(values);
       const loss = (rounded: (w: number) => number) => {
         const change = Array.from(values, (w) => rounded(w) - w);
         let sum = 0;

@@ -196,11 +196,11 @@ Deno.test("gptq() zeroes columns that were never active", () => {
 
 Deno.test("gptq() takes a number format in place of a grid", () => {
   for (const clip of [false, true]) {
-    const byGrid = gptq(weight, { hessian, grid: integerGrid({ bits: 4, clip }), outliers });
+    const byGrid = gptq(weight, { hessian, grid: integerGrid({ bits: 4, clip, scaleBits: 32 }), outliers });
     const byFormat = gptq(weight, { hessian, format: int4, clip, outliers });
     assertEquals(byFormat.scales, byGrid.scales);
     assertEquals(byFormat.weight, byGrid.weight);
-    const asymmetric = integerGrid({ bits: 4, mapping: "asym", clip });
+    const asymmetric = integerGrid({ bits: 4, mapping: "asym", clip, scaleBits: 32 });
     const unsigned = gptq(weight, { hessian, format: uint4, clip, groupSize: 16 });
     assertEquals(unsigned.weight, gptq(weight, { hessian, grid: asymmetric, groupSize: 16 }).weight);
   }

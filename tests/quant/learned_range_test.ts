@@ -1,3 +1,4 @@
+import { float16 } from "@quik/quant/formats";
 import {
   INITIAL_LOGIT,
   integerGrid,
@@ -35,7 +36,8 @@ Deno.test("roundInRangeBackward() is the derivative with rounding residuals held
     }]
   ) {
     const scaleAt = (low: number, high: number) => (sigmoid(high) * max - sigmoid(low) * min) / top;
-    const s0 = scaleAt(at.low, at.high), real0 = -sigmoid(at.low) * min / s0;
+    // Scales are stored in float16; residuals are those of the stored one.
+    const s0 = float16.decode(float16.encode(scaleAt(at.low, at.high))), real0 = -sigmoid(at.low) * min / s0;
     const zeroResidual = Math.round(real0) - real0;
     const loss = (low: number, high: number) => {
       const s = scaleAt(low, high), zero = -sigmoid(low) * min / s + zeroResidual;
