@@ -1,6 +1,7 @@
 // What the float model does, measured once: the yardstick of every method of a comparison.
 import { applyLinear, DeviceTensor, type Linear } from "../ops/mod.ts";
 import type { Matrix } from "../quant/mod.ts";
+import { denseLinear } from "./_dense_linear.ts";
 import type { Model } from "./model.ts";
 import type { ObservedLayer } from "./observe_layers.ts";
 
@@ -67,12 +68,19 @@ export async function sampleOutput(
   return await y.toMatrix();
 }
 
-/** `||actual - expected|| / ||expected||`, Frobenius norms; 0 if both are zero. */
-export function relativeError(actual: Matrix, expected: Matrix): number {
+/** What the float layer gives for them. */
+export async function denseOutput(model: Model, observed: ObservedLayer): Promise<Matrix> {
+  using linear = denseLinear(model.backend, observed.layer);
+  return await sampleOutput(model, linear, observed);
+}
+
+/** `||actual - expected|| / ||expected||`, Frobenius norms, columns scaled first; 0 if both are zero. */
+export function relativeError(actual: Matrix, expected: Matrix, scale?: Float32Array): number {
   let error = 0, norm = 0;
   for (let i = 0; i < expected.data.length; i++) {
-    error += (actual.data[i] - expected.data[i]) ** 2;
-    norm += expected.data[i] ** 2;
+    const factor = scale?.[i % expected.cols] ?? 1;
+    error += (factor * (actual.data[i] - expected.data[i])) ** 2;
+    norm += (factor * expected.data[i]) ** 2;
   }
   return error === 0 ? 0 : Math.sqrt(error / norm);
 }

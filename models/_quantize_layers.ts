@@ -1,9 +1,10 @@
-// Quantizing a model for a while: the float layers are set aside and put back.
-import { DenseLinear, type Linear, TermsLinear, uploadBytes, uploadStored } from "../ops/mod.ts";
-import type { LinearLayer, LinearMethod, QuantizedLinear } from "../quant/mod.ts";
+// Quantizing a model for a while: the float layers are set aside and put back, or the model is rewritten first.
+import { type Linear, TermsLinear } from "../ops/mod.ts";
+import type { LinearMethod, QuantizedLinear } from "../quant/mod.ts";
+import { denseLinear } from "./_dense_linear.ts";
 import type { Model } from "./model.ts";
 import type { ModelMethod } from "./model_method.ts";
-import type { ObservedLayer } from "./observe_layers.ts";
+import { type ObservedLayer, observeLayers } from "./observe_layers.ts";
 
 /** What quantizing takes besides the method. */
 export interface QuantizeLayersOptions {
@@ -14,14 +15,43 @@ export interface QuantizeLayersOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Quantizes the model, uses it, and puts the float layers back, whatever happens. */
+/** A model while it is quantized. */
+export interface QuantizedModel {
+  /** The model, or that which a method rewrote it to. */
+  readonly model: Model;
+  /** Where its layers sit, and what they were in float. */
+  readonly layers: readonly ObservedLayer[];
+  /** See `RewrittenModel`. */
+  readonly outputScales?: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+}
+
+/** Quantizes the model, uses it, and leaves it as it was, whatever happens. */
 export async function withQuantized<Result>(
   model: Model,
   method: ModelMethod,
   options: QuantizeLayersOptions,
-  use: () => Promise<Result>,
+  use: (quantized: QuantizedModel) => Promise<Result>,
+): Promise<Result> {
+  const { layers, onPart, signal, calibration } = options;
+  if (!method.rewrite) return await withReplaced({ model, layers }, method, options, use);
+  const half = (from: number) => (done: number, total: number): void => onPart(from + done / total / 4);
+  const rewritten = await method.rewrite(model, { windows: calibration, signal, onProgress: half(0) });
+  using own = rewritten.model;
+  const samples = layers[0]?.calibration.inputs.rows;
+  const observed = await observeLayers(own, calibration, { samples, signal, onProgress: half(0.25) });
+  const rest = { ...options, layers: observed, onPart: (part: number) => onPart((1 + part) / 2) };
+  return await withReplaced({ ...rewritten, layers: observed }, method, rest, use);
+}
+
+/** Quantizes a model in place, uses it, and puts the float layers back. */
+async function withReplaced<Result>(
+  quantized: QuantizedModel,
+  method: ModelMethod,
+  options: QuantizeLayersOptions,
+  use: (quantized: QuantizedModel) => Promise<Result>,
 ): Promise<Result> {
   const { onPart, signal, calibration } = options;
+  const { model, layers } = quantized;
   const floats = new Map<ObservedLayer, Linear>();
   const cache = model.cacheTransform;
   const put = (layer: ObservedLayer, linear: Linear): void => {
@@ -29,28 +59,22 @@ export async function withQuantized<Result>(
   };
   try {
     if (method.whole) {
-      for (const layer of options.layers) put(layer, copyOf(model, layer.layer));
+      for (const layer of layers) put(layer, denseLinear(model.backend, layer.layer));
       const onProgress = (done: number, total: number): void => onPart(done / total);
       await method.whole(model, { windows: calibration, onProgress, signal });
     } else if (method.linear) {
-      for (const [index, layer] of options.layers.entries()) {
+      for (const [index, layer] of layers.entries()) {
         signal?.throwIfAborted();
         put(layer, await quantizeLayer(model, method.linear, layer));
-        onPart((index + 1) / options.layers.length);
+        onPart((index + 1) / layers.length);
       }
     }
     if (method.cache) model.cacheTransform = method.cache;
-    return await use();
+    return await use(quantized);
   } finally {
     model.cacheTransform = cache;
     for (const [{ slot }, linear] of floats) slot.replace(linear);
   }
-}
-
-/** A dense layer for a method to replace. */
-function copyOf(model: Model, { weight: { data, rows, cols }, bias }: LinearLayer): DenseLinear {
-  const weight = uploadStored(model.backend, { data, type: "float32", rows, columns: cols });
-  return new DenseLinear(weight, bias && uploadBytes(model.backend, bias));
 }
 
 async function quantizeLayer(

@@ -2,6 +2,7 @@
 import type { Matrix } from "../quant/mod.ts";
 import { applyRope, attend, DeviceTensor, KvCache, normalize, type NormWeights } from "../ops/mod.ts";
 import type { PassContext } from "./block.ts";
+import { type OnlineTransform, transformed } from "./online_transform.ts";
 import { applyStage, type LinearSlot, type StagedForward } from "./linear_slot.ts";
 
 /** The layers and dimensions of an attention. */
@@ -22,6 +23,10 @@ export interface AttentionLayers {
   readonly headSize: number;
   /** How many of the last positions a query attends; 0 for all. */
   readonly window: number;
+  /** What queries and keys become behind the rotary embedding, see {@linkcode BlockTransforms}. Default: themselves. */
+  readonly queryKeyTransform?: OnlineTransform;
+  /** What the input of the output projection becomes, of which that knows. Default: itself. */
+  readonly attendedTransform?: OnlineTransform;
 }
 
 /** Attends from `x [rows, hiddenSize]`, already normed, to the cache of the layer or to `x` itself. */
@@ -32,15 +37,17 @@ export async function* attention(
 ): StagedForward {
   const [projectedQuery, projectedKey, value] = yield* applyStage(layers.inputs, x);
   const { cacheTransform } = context;
-  using query = await place(projectedQuery, layers.queryNorm, context);
-  const placedKey = await place(projectedKey, layers.keyNorm, context);
-  using key = cacheTransform ? await onHost(placedKey, cacheTransform.keys) : placedKey;
-  using values = cacheTransform ? await onHost(value, cacheTransform.values) : value;
+  const { queryKeyTransform, attendedTransform, headSize } = layers;
+  using query = await transformed(await place(projectedQuery, layers.queryNorm, context), queryKeyTransform);
+  const placedKey = await transformed(await place(projectedKey, layers.keyNorm, context), queryKeyTransform);
+  using key = cacheTransform ? await onHost(placedKey, (x) => cacheTransform.keys(x, headSize)) : placedKey;
+  using values = cacheTransform ? await onHost(value, (x) => cacheTransform.values(x, headSize)) : value;
   const shared = context.caches?.[context.layer];
   using own = shared ? undefined : new KvCache(x.backend, context.rows, key.columns);
   const cache = shared ?? own!;
   await cache.append(key, values, context.positions);
-  using attended = await attend(query, cache, context.positions, layers);
+  const weighted = await attend(query, cache, context.positions, layers);
+  using attended = await transformed(weighted, attendedTransform);
   const [output] = yield* applyStage([layers.output], attended);
   return output;
 }

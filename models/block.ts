@@ -53,14 +53,15 @@ export interface BlockParts {
 export class DecoderBlock {
   /** Its linear layers, in the order of the forward. */
   readonly slots: readonly LinearSlot[];
-  readonly #parts: BlockParts;
+  /** Norms and layers, and how they follow each other. */
+  readonly parts: BlockParts;
   readonly #layer: number;
 
   /** Makes block number `layer` of its parts. */
   constructor(layer: number, parts: BlockParts) {
     const { attention, feedForward } = parts;
     this.#layer = layer;
-    this.#parts = parts;
+    this.parts = parts;
     this.slots = [...attention.inputs, attention.output, ...feedForward.inputs, feedForward.output];
   }
 
@@ -72,10 +73,10 @@ export class DecoderBlock {
    * @returns The staged forward to `[rows, hiddenSize]`.
    */
   async *forward(hidden: DeviceTensor, context: PassContext): StagedForward {
-    const { arrangement, attention: attentionLayers, feedForward: mlpLayers } = this.#parts;
+    const { arrangement, attention: attentionLayers, feedForward: mlpLayers } = this.parts;
     const attend = (x: DeviceTensor) => attention(x, attentionLayers, { ...context, layer: this.#layer });
     const transform = (x: DeviceTensor) => feedForward(x, mlpLayers);
-    const { attentionNorm, feedForwardNorm } = this.#parts;
+    const { attentionNorm, feedForwardNorm } = this.parts;
     switch (arrangement) {
       case "sequential":
         yield* addNormed(hidden, attentionNorm, attend);

@@ -4,9 +4,9 @@ import { fakeQuantizeKeys, fakeQuantizeValues, type KvQuantizeOptions, type Matr
 /** What keys and values of a pass become before they are cached. Neither function keeps or changes its argument. */
 export interface CacheTransform {
   /** Keys `[rows, kvHeads * headSize]`, rotated, of the tokens of one pass. */
-  readonly keys: (keys: Matrix) => Matrix;
+  readonly keys: (keys: Matrix, headSize: number) => Matrix;
   /** Values, the same shape. */
-  readonly values: (values: Matrix) => Matrix;
+  readonly values: (values: Matrix, headSize: number) => Matrix;
 }
 
 /**
@@ -32,4 +32,17 @@ export function quantizedCache(options: KvQuantizeOptions): CacheTransform {
     keys: (keys) => fakeQuantizeKeys(keys, options),
     values: (values) => fakeQuantizeValues(values, options),
   };
+}
+
+/**
+ * QuaRot's cache (arXiv 2404.00456): keys and values alike quantized per token and head, asymmetric and clipped. What it
+ * lacks in groups per channel a rotation of the heads has to make up for.
+ *
+ * @param options Bits, and how much the range of a head is shrunk.
+ * @returns The transform, to be set as `model.cacheTransform`.
+ */
+export function headwiseCache(options: Pick<KvQuantizeOptions, "bits" | "clipRatio">): CacheTransform {
+  const transform = (x: Matrix, headSize: number): Matrix =>
+    fakeQuantizeValues(x, { ...options, groupSize: headSize });
+  return { keys: transform, values: transform };
 }

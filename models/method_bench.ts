@@ -3,6 +3,7 @@ import type { Matrix } from "../quant/mod.ts";
 import { averageBitsPerWeight } from "./average_bits.ts";
 import type { ComparisonRow, LayerError, MeasuredMethod } from "./comparison_row.ts";
 import {
+  denseOutput,
   type FloatLogits,
   floatLogits,
   meanDivergence,
@@ -13,7 +14,7 @@ import type { Model } from "./model.ts";
 import type { ModelMethod } from "./model_method.ts";
 import type { ObservedLayer } from "./observe_layers.ts";
 import { perplexity } from "./perplexity.ts";
-import { withQuantized } from "./_quantize_layers.ts";
+import { type QuantizedModel, withQuantized } from "./_quantize_layers.ts";
 
 /** What methods are measured on. */
 export interface MethodBenchOptions {
@@ -101,13 +102,13 @@ export class MethodBench {
   async #measure(method: ModelMethod, options: MeasureOptions): Promise<MeasuredMethod> {
     const { ids, window = 512, windows = 24 } = this.#options;
     const { onPart = () => {}, signal } = options;
-    const model = this.#model;
     const started = performance.now();
     const since = (): number => (performance.now() - started) / 1000;
     const quantizing = { ...this.#options, signal, onPart: (part: number) => onPart(part / 2) };
-    return await withQuantized(model, method, quantizing, async () => {
+    return await withQuantized(this.#model, method, quantizing, async (quantized) => {
+      const { model } = quantized;
       const quantizeSeconds = since();
-      const layerErrors = await this.#layerErrors();
+      const layerErrors = await this.#layerErrors(quantized);
       const errors = layerErrors.map(({ error }) => error);
       const divergence = await meanDivergence(model, this.#logits);
       const onProgress = ({ done, total }: { done: number; total: number }): void =>
@@ -133,11 +134,15 @@ export class MethodBench {
     });
   }
 
-  async #layerErrors(): Promise<LayerError[]> {
+  /** Outputs of a rewritten model's layers are compared with what they are before quantization, in the first one's scale. */
+  async #layerErrors({ model, layers, outputScales }: QuantizedModel): Promise<LayerError[]> {
     const results: LayerError[] = [];
-    for (const [index, observed] of this.#options.layers.entries()) {
-      const output = await sampleOutput(this.#model, observed.slot.linear, observed);
-      results.push({ layer: observed.layer.name, error: relativeError(output, this.#outputs[index]) });
+    for (const [index, observed] of layers.entries()) {
+      const { slot, layer } = observed;
+      const expected = model === this.#model ? this.#outputs[index] : await denseOutput(model, observed);
+      const output = await sampleOutput(model, slot.linear, observed);
+      const scale = outputScales?.get(layer.name);
+      results.push({ layer: layer.name, error: relativeError(output, expected, scale) });
     }
     return results;
   }

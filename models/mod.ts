@@ -27,6 +27,11 @@ export {
   type PerplexityResult,
 } from "./perplexity.ts";
 export { type LinearScaling, type Llama3Scaling, type RopeConfig, ropeFrequencies } from "./rope.ts";
+export type { BlockTransforms, OnlineTransform } from "./online_transform.ts";
+export { decoderWeights } from "./decoder_weights.ts";
+export { rewriteModel, type RewriteModelOptions } from "./rewrite_model.ts";
+export { rotationModelMethods } from "./rotation_methods.ts";
+export { type ModelRotations, rotateModel, type RotateModelOptions } from "./rotate_model.ts";
 export { calibrate, type CalibratedStage, type CalibrateOptions } from "./calibrate.ts";
 export { quantizeModel, type QuantizeModelOptions } from "./quantize_model.ts";
 export { saveModel, type SaveModelOptions } from "./save_model.ts";
@@ -34,12 +39,14 @@ export { argmax, createSampler, type Sampler, type SamplerOptions } from "./samp
 export { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 export { type CalibrationWindowOptions, calibrationWindows } from "./calibration_windows.ts";
 export { averageBitsPerWeight } from "./average_bits.ts";
-export { type CacheTransform, quantizedCache } from "./cache_transform.ts";
+export { type CacheTransform, headwiseCache, quantizedCache } from "./cache_transform.ts";
 export { activationMaxima, type ActivationMaximaOptions } from "./activation_maxima.ts";
+export { modelMethods } from "./model_methods.ts";
 export {
   layerwise,
   type ModelMethod,
-  modelMethods,
+  type ModelRewrite,
+  type RewrittenModel,
   type WholeModelOptions,
   withQuantizedCache,
 } from "./model_method.ts";

@@ -90,7 +90,8 @@ export class Model implements Disposable {
   readonly linears: ReadonlyMap<string, LinearSlot>;
   /** What keys and values become before they are cached: set it to evaluate a quantized cache. Default: themselves. */
   cacheTransform?: CacheTransform;
-  readonly #decoder: Decoder;
+  /** What a token passes through. */
+  readonly decoder: Decoder;
   readonly #rope: RopeTable | undefined;
   readonly #parts: ModelParts;
   #tokenizer: Promise<Tokenizer> | undefined;
@@ -102,7 +103,7 @@ export class Model implements Disposable {
     this.config = config;
     this.blocks = decoder.blocks;
     this.linears = new Map(decoder.blocks.flatMap((block) => block.slots.map((slot) => [slot.name, slot])));
-    this.#decoder = decoder;
+    this.decoder = decoder;
     this.#rope = config.rope &&
       createRopeTable(backend, ropeFrequencies(config.rope, config.headSize), config.maxPositions);
     this.#parts = parts;
@@ -171,7 +172,7 @@ export class Model implements Disposable {
    * @returns `[rows, vocabulary]`; the caller frees it.
    */
   async logits(hidden: DeviceTensor): Promise<DeviceTensor> {
-    const { finalNorm, projectOut, head } = this.#decoder;
+    const { finalNorm, projectOut, head } = this.decoder;
     using normed = finalNorm && await normalize(hidden, finalNorm);
     using projected = projectOut && await applyLinear(projectOut.linear, normed ?? hidden);
     return await applyLinear(head, projected ?? normed ?? hidden);
@@ -199,7 +200,7 @@ export class Model implements Disposable {
   }
 
   async #embed(inputIds: TokenIds, positions: DeviceBuffer): Promise<DeviceTensor> {
-    const { tokens, positions: table, projectIn } = this.#decoder;
+    const { tokens, positions: table, projectIn } = this.decoder;
     using uploaded = inputIds instanceof Uint32Array ? uploadBytes(this.backend, inputIds) : undefined;
     const ids = uploaded ?? (inputIds as DeviceTokens).buffer;
     const embedded = await gatherRows(tokens, ids, inputIds.length);

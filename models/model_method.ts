@@ -1,8 +1,7 @@
 // A way to quantize a whole model, as comparisons run it: its linear layers, its cache, or both.
-import { type LinearMethod, methods } from "../quant/mod.ts";
+import type { LinearMethod } from "../quant/mod.ts";
 import { type CacheTransform, quantizedCache } from "./cache_transform.ts";
 import type { Model } from "./model.ts";
-import { quantizeModel } from "./quantize_model.ts";
 
 /** What a {@linkcode ModelMethod.whole} may use. */
 export interface WholeModelOptions {
@@ -14,11 +13,27 @@ export interface WholeModelOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A model that computes what another does. Its layers have the same names. */
+export interface RewrittenModel {
+  /** The model; whoever asked for it disposes of it. */
+  readonly model: Model;
+  /**
+   * By what the output of a layer was divided, `[outputs]`, by the layer's name: so that outputs can be compared as those
+   * of the first model. Absent where layers give what they did, or an orthogonal rotation of it, which has the same norms.
+   */
+  readonly outputScales?: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+}
+
+/** Makes an equivalent model. Must not change its argument. */
+export type ModelRewrite = (model: Model, options: WholeModelOptions) => Promise<RewrittenModel>;
+
 /** A way to quantize a whole model. One without any of the optional parts is the model as it is. */
 export interface ModelMethod {
   /** The name by which `quik compare --methods` knows it. */
   readonly name: string;
-  /** Quantizes each linear layer by itself, from what calibration of the float model saw there. */
+  /** Puts an equivalent model in the place of the float one: the rest of the method quantizes that. */
+  readonly rewrite?: ModelRewrite;
+  /** Quantizes each linear layer by itself, from what calibration of the (rewritten) float model saw there. */
   readonly linear?: LinearMethod;
   /** Quantizes all linear layers in place instead, as it likes: such as one after the other, each calibrated behind its
    * quantized predecessors. */
@@ -43,31 +58,3 @@ export function layerwise(linear: LinearMethod): ModelMethod {
 export function withQuantizedCache(method: ModelMethod, bits: number): ModelMethod {
   return { ...method, name: `${method.name}-kv${bits}`, cache: quantizedCache({ bits }), cacheBits: bits };
 }
-
-/** The model as it is. */
-const float: ModelMethod = { name: "float" };
-
-/** QUIK as published: every layer calibrated behind quantized ones, and the integer kernels that run it. */
-const sequentialQuik: ModelMethod = {
-  name: "quik-sequential",
-  weightBits: 4,
-  activationBits: 4,
-  whole: quantizeModel,
-};
-
-/** Linear methods that are compared with a quantized cache as well, and the cache's bits. */
-const CACHED: readonly (readonly [method: string, bits: number])[] = [["fmpq-w4ax", 4], ["quarot-w4a4", 4]];
-
-/**
- * Every method that the library can compare: the float model, all linear methods, QUIK with sequential calibration,
- * KIVI's cache alone at 8, 4 and 2 bits, and systems that quantize weights, activations and cache.
- */
-export const modelMethods: readonly ModelMethod[] = [
-  float,
-  ...Object.values(methods).map(layerwise),
-  sequentialQuik,
-  ...[8, 4, 2].map((bits) => withQuantizedCache({ ...float, name: "kivi" }, bits)),
-  ...CACHED.filter(([name]) => Object.hasOwn(methods, name)).map(([name, bits]) =>
-    withQuantizedCache(layerwise(methods[name]), bits)
-  ),
-];

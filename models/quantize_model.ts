@@ -1,7 +1,8 @@
 // QUIK on a whole model (arXiv 2310.09259): block by block, weights and activations to 4 bits, a few outlier columns
 // in 16, the down projection in 8.
-import { DenseLinear, type DeviceQuikLinear, uploadBytes, uploadStored } from "../ops/mod.ts";
+import { DenseLinear, type DeviceQuikLinear } from "../ops/mod.ts";
 import { dequantizeQuik, type LayerCalibration } from "../quant/mod.ts";
+import { denseLinear } from "./_dense_linear.ts";
 import { quantizeLayer } from "./_quantize_layer.ts";
 import { activationMaxima } from "./activation_maxima.ts";
 import { calibrate } from "./calibrate.ts";
@@ -53,7 +54,7 @@ const NOISE_SAMPLES = 512;
  */
 export async function quantizeModel(model: Model, options: QuantizeModelOptions): Promise<void> {
   const { rounding = "gptq", windows, onProgress, signal } = options;
-  for (const slot of model.linears.values()) denseLinear(slot);
+  for (const slot of model.linears.values()) requireDense(slot);
   const steps = windows.length + model.linears.size;
   const maxima = await activationMaxima(model, windows, {
     signal,
@@ -64,7 +65,7 @@ export async function quantizeModel(model: Model, options: QuantizeModelOptions)
   const quantize = async (slot: LinearSlot, calibration?: LayerCalibration): Promise<DeviceQuikLinear> => {
     signal?.throwIfAborted();
     const context = { name: slot.name, hiddenSize, absmax: maxima.get(slot.name)!, calibration };
-    const quik = await quantizeLayer(denseLinear(slot), context, options);
+    const quik = await quantizeLayer(requireDense(slot), context, options);
     onProgress?.(++done, steps);
     return quik;
   };
@@ -87,7 +88,8 @@ async function quantizeInSequence(
       for (const slot of slots) {
         const quik = await quantize(slot, calibration);
         finished.push([slot, quik]);
-        slot.replace(dequantized(model, quik));
+        // For calibrating what follows: the quantized weights, activations in float.
+        slot.replace(denseLinear(model.backend, { weight: dequantizeQuik(quik.weights), bias: quik.bias }));
       }
     },
     blockDone: () => {
@@ -96,14 +98,7 @@ async function quantizeInSequence(
   });
 }
 
-function denseLinear(slot: LinearSlot): DenseLinear {
+function requireDense(slot: LinearSlot): DenseLinear {
   if (slot.linear instanceof DenseLinear) return slot.linear;
   throw new TypeError(`Cannot quantize ${slot.name}: it is quantized already`);
-}
-
-/** The quantized weights in float32, for calibrating what follows. */
-function dequantized(model: Model, quik: DeviceQuikLinear): DenseLinear {
-  const { rows, cols, data } = dequantizeQuik(quik.weights);
-  const weight = uploadStored(model.backend, { data, type: "float32", rows, columns: cols });
-  return new DenseLinear(weight, quik.bias && uploadBytes(model.backend, quik.bias));
 }

@@ -11,6 +11,7 @@ export { DenseLinear } from "./dense_linear.ts";
 export { deviceGptq, type DeviceGptqOptions, type DeviceGptqResult } from "./device_gptq.ts";
 export { DeviceTensor, runKernel, type StoredMatrix, uploadBytes, uploadStored } from "./tensor.ts";
 export { gatherRows } from "./embedding.ts";
+export { DeviceHadamard } from "./hadamard.ts";
 export { applyLinear, applyLinears, type Linear, type PreparedInput } from "./linear.ts";
 export { normalize, type NormWeights } from "./norms.ts";
 export { accumulateAbsmax, accumulateGram, argmaxRows, tokenNll } from "./statistics.ts";

@@ -17,6 +17,10 @@ export interface HadamardOptions {
 export interface HadamardRotation extends Rotation {
   /** Features that are mixed with each other; equal to `size` when one Hadamard matrix covers all of them. */
   readonly blockSize: number;
+  /** Size of the explicit Hadamard matrix, see `hadamardMatrix`; the rest of a block is a power of two. */
+  readonly order: number;
+  /** 1 or -1 by which each feature is multiplied first, `[size]`; absent for none. */
+  readonly signs?: Float32Array<ArrayBuffer>;
 }
 
 /** A block of `order * powerOfTwo` features, mixed by `H_order (x) H_powerOfTwo`. */
@@ -59,6 +63,8 @@ export function hadamard(size: number, options: HadamardOptions = {}): HadamardR
   return {
     size,
     blockSize,
+    order: factors.order,
+    ...(options.seed === undefined ? {} : { signs: new Float32Array(signs) }),
     apply: (matrix) =>
       mapRows(matrix, size, (row) => {
         for (let j = 0; j < size; j++) row[j] *= signs[j] * scale;

@@ -1,4 +1,4 @@
-// Rotation methods: QuaRot and SpinQuant, per layer.
+// Rotation methods: QuaRot and SpinQuant, for layers of a rotated model and for single layers.
 import { mxfp4 } from "../formats/mod.ts";
 import { perTokenActivations } from "./activations.ts";
 import { blockFormatActivations, blockFormatRounder } from "./format_schemes.ts";
@@ -14,37 +14,31 @@ const int4 = integerGrid({ bits: 4, clip: true });
 const token4 = perTokenActivations({ bits: 4, clipRatio: 0.9 });
 
 const recipes: readonly Recipe[] = [
-  {
-    name: "quarot-w4a4",
-    transforms: [hadamardFinder()],
-    rounder: gptqRounder({ grid: int4 }),
-    activations: token4,
-  },
-  {
-    name: "quarot-w4a4-rtn",
-    transforms: [hadamardFinder()],
-    rounder: nearestRounder({ grid: int4 }),
-    activations: token4,
-  },
+  { name: "quarot-w4a4", rounder: gptqRounder({ grid: int4 }), activations: token4 },
+  { name: "quarot-w4a4-rtn", rounder: nearestRounder({ grid: int4 }), activations: token4 },
   {
     name: "quarot-w8a8-rtn",
-    transforms: [hadamardFinder()],
     rounder: nearestRounder({ grid: integerGrid({ bits: 8 }) }),
     activations: perTokenActivations({ bits: 8 }),
   },
   {
     name: "quarot-mxfp4-w4a4",
-    transforms: [hadamardFinder()],
     rounder: blockFormatRounder(mxfp4),
     activations: blockFormatActivations(mxfp4),
   },
-  {
-    name: "spinquant-w4a4",
-    transforms: [learnedRotationFinder()],
-    rounder: gptqRounder({ grid: int4 }),
-    activations: token4,
-  },
+  { name: "spinquant-w4a4", rounder: gptqRounder({ grid: int4 }), activations: token4 },
 ];
 
-/** QuaRot and SpinQuant; rotations that a layer applies to its inputs while the model runs. */
-export const rotationMethods: readonly LinearMethod[] = recipes.map(composeMethod);
+/** How QuaRot and SpinQuant quantize the layers of a model whose activations are rotated already, as whole models are. */
+export const rotatedLayerMethods: readonly LinearMethod[] = recipes.map(composeMethod);
+
+/**
+ * QuaRot and SpinQuant on a single layer, which rotates its own inputs while the model runs. Outliers that norm gains make
+ * are then rotated with the rest; in a whole model the gains are folded away first, which leaves less to rotate.
+ */
+export const rotationMethods: readonly LinearMethod[] = recipes.map((recipe) =>
+  composeMethod({
+    ...recipe,
+    transforms: [recipe.name === "spinquant-w4a4" ? learnedRotationFinder() : hadamardFinder()],
+  })
+);
