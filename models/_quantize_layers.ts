@@ -1,10 +1,10 @@
-// Quantizing a model for a while: the float layers are set aside and put back, or the model is rewritten first.
+// Quantizing a model for a while: the float layers are set aside and put back.
 import { type Linear, TermsLinear } from "../ops/mod.ts";
 import type { LinearMethod, QuantizedLinear } from "../quant/mod.ts";
 import { denseLinear } from "./_dense_linear.ts";
 import type { Model } from "./model.ts";
 import type { ModelMethod } from "./model_method.ts";
-import { type ObservedLayer, observeLayers } from "./observe_layers.ts";
+import type { ObservedLayer } from "./observe_layers.ts";
 
 /** What quantizing takes besides the method. */
 export interface QuantizeLayersOptions {
@@ -15,43 +15,14 @@ export interface QuantizeLayersOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A model while it is quantized. */
-export interface QuantizedModel {
-  /** The model, or that which a method rewrote it to. */
-  readonly model: Model;
-  /** Where its layers sit, and what they were in float. */
-  readonly layers: readonly ObservedLayer[];
-  /** See `RewrittenModel`. */
-  readonly outputScales?: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
-}
-
-/** Quantizes the model, uses it, and leaves it as it was, whatever happens. */
+/** Quantizes the model, uses it, and puts the float layers back, whatever happens. */
 export async function withQuantized<Result>(
   model: Model,
   method: ModelMethod,
   options: QuantizeLayersOptions,
-  use: (quantized: QuantizedModel) => Promise<Result>,
+  use: () => Promise<Result>,
 ): Promise<Result> {
   const { layers, onPart, signal, calibration } = options;
-  if (!method.rewrite) return await withReplaced({ model, layers }, method, options, use);
-  const half = (from: number) => (done: number, total: number): void => onPart(from + done / total / 4);
-  const rewritten = await method.rewrite(model, { windows: calibration, signal, onProgress: half(0) });
-  using own = rewritten.model;
-  const samples = layers[0]?.calibration.inputs.rows;
-  const observed = await observeLayers(own, calibration, { samples, signal, onProgress: half(0.25) });
-  const rest = { ...options, layers: observed, onPart: (part: number) => onPart((1 + part) / 2) };
-  return await withReplaced({ ...rewritten, layers: observed }, method, rest, use);
-}
-
-/** Quantizes a model in place, uses it, and puts the float layers back. */
-async function withReplaced<Result>(
-  quantized: QuantizedModel,
-  method: ModelMethod,
-  options: QuantizeLayersOptions,
-  use: (quantized: QuantizedModel) => Promise<Result>,
-): Promise<Result> {
-  const { onPart, signal, calibration } = options;
-  const { model, layers } = quantized;
   const floats = new Map<ObservedLayer, Linear>();
   const cache = model.cacheTransform;
   const put = (layer: ObservedLayer, linear: Linear): void => {
@@ -70,7 +41,7 @@ async function withReplaced<Result>(
       }
     }
     if (method.cache) model.cacheTransform = method.cache;
-    return await use(quantized);
+    return await use();
   } finally {
     model.cacheTransform = cache;
     for (const [{ slot }, linear] of floats) slot.replace(linear);

@@ -42,7 +42,7 @@ export async function compareMethods(
   options: CompareOptions,
 ): Promise<ComparisonRow[]> {
   const { signal, onRow, onProgress } = options;
-  const bench = await MethodBench.create(model, options);
+  using bench = await MethodBench.create(model, options);
   const started = performance.now();
   const rows: ComparisonRow[] = [];
   for (const [index, method] of methods.entries()) {

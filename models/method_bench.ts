@@ -11,10 +11,11 @@ import {
   sampleOutput,
 } from "./_float_baseline.ts";
 import type { Model } from "./model.ts";
-import type { ModelMethod } from "./model_method.ts";
+import type { ModelMethod, ModelRewrite } from "./model_method.ts";
 import type { ObservedLayer } from "./observe_layers.ts";
 import { perplexity } from "./perplexity.ts";
-import { type QuantizedModel, withQuantized } from "./_quantize_layers.ts";
+import { type ObservedModel, type RewritingOptions, RewrittenModels } from "./_rewritten_models.ts";
+import { withQuantized } from "./_quantize_layers.ts";
 
 /** What methods are measured on. */
 export interface MethodBenchOptions {
@@ -41,11 +42,12 @@ export interface MeasureOptions {
 }
 
 /** A float model and its outputs, on which methods are measured. Between two measurements the model is as it was. */
-export class MethodBench {
+export class MethodBench implements Disposable {
   readonly #model: Model;
   readonly #options: MethodBenchOptions;
   readonly #logits: readonly FloatLogits[];
   readonly #outputs: readonly Matrix[];
+  readonly #rewrites: RewrittenModels;
 
   private constructor(
     model: Model,
@@ -56,6 +58,7 @@ export class MethodBench {
     this.#model = model;
     this.#options = options;
     this.#outputs = outputs;
+    this.#rewrites = new RewrittenModels(model);
     this.#logits = logits;
   }
 
@@ -104,11 +107,18 @@ export class MethodBench {
     const { onPart = () => {}, signal } = options;
     const started = performance.now();
     const since = (): number => (performance.now() - started) / 1000;
-    const quantizing = { ...this.#options, signal, onPart: (part: number) => onPart(part / 2) };
-    return await withQuantized(this.#model, method, quantizing, async (quantized) => {
-      const { model } = quantized;
+    const { rewrite } = method;
+    const rewritten = rewrite &&
+      await this.#rewritten(rewrite, { onPart: (part) => onPart(part / 4), signal });
+    const { model, layers } = rewritten ?? { model: this.#model, layers: this.#options.layers };
+    const begun = rewritten ? 0.25 : 0;
+    const quantizing = {
+      ...{ ...this.#options, layers, signal },
+      onPart: (part: number) => onPart(begun + part * (0.5 - begun)),
+    };
+    return await withQuantized(model, method, quantizing, async () => {
       const quantizeSeconds = since();
-      const layerErrors = await this.#layerErrors(quantized);
+      const layerErrors = await this.#layerErrors(rewritten);
       const errors = layerErrors.map(({ error }) => error);
       const divergence = await meanDivergence(model, this.#logits);
       const onProgress = ({ done, total }: { done: number; total: number }): void =>
@@ -134,17 +144,32 @@ export class MethodBench {
     });
   }
 
+  #rewritten(
+    rewrite: ModelRewrite,
+    options: Pick<RewritingOptions, "onPart" | "signal">,
+  ): Promise<ObservedModel> {
+    const { layers, calibration } = this.#options;
+    const samples = layers[0]?.calibration.inputs.rows;
+    return this.#rewrites.get(rewrite, { ...options, calibration, samples });
+  }
+
   /** Outputs of a rewritten model's layers are compared with what they are before quantization, in the first one's scale. */
-  async #layerErrors({ model, layers, outputScales }: QuantizedModel): Promise<LayerError[]> {
+  async #layerErrors(rewritten?: ObservedModel): Promise<LayerError[]> {
+    const { model, layers } = rewritten ?? { model: this.#model, layers: this.#options.layers };
     const results: LayerError[] = [];
     for (const [index, observed] of layers.entries()) {
-      const { slot, layer } = observed;
-      const expected = model === this.#model ? this.#outputs[index] : await denseOutput(model, observed);
+      const { slot, layer: { name } } = observed;
+      const expected = rewritten ? await denseOutput(model, observed) : this.#outputs[index];
       const output = await sampleOutput(model, slot.linear, observed);
-      const scale = outputScales?.get(layer.name);
-      results.push({ layer: layer.name, error: relativeError(output, expected, scale) });
+      const error = relativeError(output, expected, rewritten?.outputScales?.get(name));
+      results.push({ layer: name, error });
     }
     return results;
+  }
+
+  /** Frees what it holds; the model is its owner's. */
+  [Symbol.dispose](): void {
+    this.#rewrites[Symbol.dispose]();
   }
 }
 

@@ -37,6 +37,8 @@ export interface LearnRotationOptions {
   readonly start?: Rotation;
   /** Learns only rotations within blocks of this many channels, applied after the start. Default: all channels. */
   readonly blockSize?: number;
+  /** Whether all blocks get the same rotation, as heads that share their values must. Default false. */
+  readonly sharedBlocks?: boolean;
   /** Descent steps. Default 100. */
   readonly steps?: number;
   /** Largest step at the start, falling to 0 along a cosine. Default 1.5. */
@@ -65,7 +67,7 @@ const EXACT: TrainableQuantizer = { forward: (matrix) => matrix, backward: (_mat
  * @param layers The layers that share the rotation, of equal input width.
  * @param options Quantizers, start and schedule.
  * @returns The best rotation and the course of the loss.
- * @throws {RangeError} If there are no layers or their widths differ.
+ * @throws {RangeError} If there are no layers, their widths differ, or shared blocks do not divide them.
  */
 export function learnRotation(
   layers: readonly RotatedLayer[],
@@ -77,7 +79,12 @@ export function learnRotation(
       `Cannot learn one rotation of ${layers.length} layers: they must be as wide as each other`,
     );
   }
-  const { start, steps = 100, learningRate = 1.5, blockSize = size } = options;
+  const { start, steps = 100, learningRate = 1.5, blockSize = size, sharedBlocks = false } = options;
+  if (sharedBlocks && size % blockSize !== 0) {
+    throw new RangeError(
+      `Cannot share a rotation of ${blockSize} channels among ${size}: it must divide them`,
+    );
+  }
   const problems = layers.map((layer) => createProblem(layer, options));
   let learned = identity64(size);
   let best = learned;
@@ -94,7 +101,8 @@ export function learnRotation(
     losses.push(loss);
     if (step === steps) break;
     const rate = learningRate * (1 + Math.cos(Math.PI * step / steps)) / 2;
-    learned = moveBlocks(learned, unitNorm(gradient), { blockSize, rate });
+    const direction = sharedBlocks ? sumOfBlocks(gradient, blockSize) : gradient;
+    learned = moveBlocks(learned, unitNorm(direction), { blockSize, rate });
   }
   const after = blockDiagonalRotation(best, blockSize);
   return { rotation: start ? composeRotations(start, after) : after, learned: best, losses };
@@ -139,6 +147,19 @@ function blockProducts(a: Matrix, b: Matrix, blockSize: number): Matrix64 {
   return result;
 }
 
+/** Each diagonal block replaced by the sum of all: the gradient by what they share. */
+function sumOfBlocks({ data, rows: size }: Matrix64, blockSize: number): Matrix64 {
+  const result = createMatrix64(size, size);
+  for (let i = 0; i < blockSize; i++) {
+    for (let j = 0; j < blockSize; j++) {
+      let sum = 0;
+      for (let at = 0; at < size; at += blockSize) sum += data[(at + i) * size + at + j];
+      for (let at = 0; at < size; at += blockSize) result.data[(at + i) * size + at + j] = sum;
+    }
+  }
+  return result;
+}
+
 /** One descent step of each diagonal block. */
 function moveBlocks(
   matrix: Matrix64,
@@ -158,7 +179,8 @@ function moveBlocks(
   return result;
 }
 
-function diagonalBlock({ data, cols }: Matrix64, start: number, end: number): Matrix64 {
+/** The block of a block-diagonal matrix from `start` to `end`. */
+export function diagonalBlock({ data, cols }: Matrix64, start: number, end: number): Matrix64 {
   const block = createMatrix64(end - start, end - start);
   for (let i = start; i < end; i++) {
     block.data.set(data.subarray(i * cols + start, i * cols + end), (i - start) * block.cols);
