@@ -17,7 +17,7 @@ import {
 import type { Model } from "./model.ts";
 import { type ObservedLayer, observeLayers } from "./observe_layers.ts";
 import { rewriteModel } from "./rewrite_model.ts";
-import type { ModelRotations } from "./rotate_model.ts";
+import { acrossHeads, type ModelRotations } from "./rotate_model.ts";
 
 /** Options of {@linkcode learnRotations}. */
 export interface LearnRotationsOptions {
@@ -89,7 +89,7 @@ function valueRotation(model: Model, layer: ObservedLayer, options: LearnRotatio
   const { heads, headSize } = model.config, head = hadamard(headSize);
   const { learned } = learnRotation([joined([layer], headSize * heads)], {
     ...schedule(options),
-    start: blockRotation(head, heads),
+    start: composeRotations(acrossHeads(heads, headSize), blockRotation(head, heads)),
     blockSize: headSize,
     sharedBlocks: true,
   });

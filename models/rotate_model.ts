@@ -1,9 +1,12 @@
 // QuaRot's and SpinQuant's rotations (arXiv 2404.00456, 2405.16406) in a whole model of any architecture here.
 import { DeviceHadamard } from "../ops/mod.ts";
 import {
+  blockRotation,
+  composeRotations,
   type DecoderWeights,
   foldDecoderNorms,
   hadamard,
+  inverseRotation,
   rotateDownInput,
   rotateResidual,
   rotateValueHeads,
@@ -18,7 +21,7 @@ import { rewriteModel } from "./rewrite_model.ts";
 export interface ModelRotations {
   /** Of the residual stream; SpinQuant's R1. */
   readonly residual: Rotation;
-  /** Of the values of each head, for each block; SpinQuant's R2. Absent: Hadamard, completed across heads online. */
+  /** Of the values of each head, for each block; SpinQuant's R2. Default: Hadamard. */
   readonly values?: readonly Rotation[];
 }
 
@@ -57,35 +60,32 @@ export async function rotateModel(model: Model, options: RotateModelOptions = {}
 export function rotateFolded(model: Model, folded: DecoderWeights, options: RotateModelOptions = {}): Model {
   const { backend, config: { heads, headSize, hiddenSize, intermediateSize } } = model;
   const { rotations = { residual: hadamard(hiddenSize, { seed: options.seed ?? 0 }) } } = options;
-  const { residual, values } = rotations;
   const [head, allHeads, middle] = [headSize, heads * headSize, intermediateSize].map((size) =>
     hadamard(size)
   );
-  const rotated = rotateResidual(folded, residual);
-  const weights = {
-    ...rotated,
-    blocks: rotated.blocks.map((block, index) => {
-      const turned = values
-        ? rotateValueHeads(block, values[index])
-        : rotateValueHeads(block, head, { output: allHeads });
-      return rotateDownInput(turned, middle);
-    }),
-  };
-  const online = [head, allHeads, middle].map((rotation) => new DeviceHadamard(backend, rotation));
-  const [onHead, onAllHeads, onMiddle] = online;
+  const online = acrossHeads(heads, headSize);
+  const rotated = rotateResidual(folded, rotations.residual);
+  const blocks = rotated.blocks.map((block, index) => {
+    return rotateDownInput(rotateValueHeads(block, rotations.values?.[index] ?? head, { online }), middle);
+  });
+  const owned = [head, allHeads, middle].map((rotation) => new DeviceHadamard(backend, rotation));
+  const [onHead, onAllHeads, onMiddle] = owned;
   const transforms: BlockTransforms = {
     queryKey: (x) => onHead.apply(x),
-    // What the values bring along is undone: between Sylvester's matrices this leaves the part across heads alone.
-    ...(values ? {} : {
-      attended: async (x) => {
-        using plain = await onHead.apply(x, { inverse: true });
-        return await onAllHeads.apply(plain);
-      },
-    }),
+    attended: async (x) => {
+      using plain = await onHead.apply(x, { inverse: true });
+      return await onAllHeads.apply(plain);
+    },
     middle: (x) => onMiddle.apply(x),
   };
-  return rewriteModel(model, weights, {
-    transforms: weights.blocks.map(() => transforms),
-    owned: online,
-  });
+  return rewriteModel(model, { ...rotated, blocks }, { transforms: blocks.map(() => transforms), owned });
+}
+
+/**
+ * A Hadamard rotation of all heads' features without its part within each head: of which Sylvester's matrices leave
+ * `H_heads (x) I`, a rotation of each head's like features across heads.
+ */
+export function acrossHeads(heads: number, headSize: number): Rotation {
+  const within = blockRotation(hadamard(headSize), heads);
+  return composeRotations(inverseRotation(within), hadamard(heads * headSize));
 }

@@ -3,7 +3,7 @@
 import type { BlockWeights, DecoderWeights } from "./decoder_weights.ts";
 import type { LinearParameters, NormParameters } from "./fold.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
-import { blockRotation, rotateOutputs, type Rotation } from "./rotation.ts";
+import { blockRotation, composeRotations, type Rotation, rotateOutputs } from "./rotation.ts";
 
 /**
  * Rotates the residual stream: embeddings and every layer that reads it by `R`, every layer that writes it by `R^T`.
@@ -40,11 +40,8 @@ export function rotateResidual(weights: DecoderWeights, rotation: Rotation): Dec
 
 /** Options of {@linkcode rotateValueHeads}. */
 export interface RotateValueHeadsOptions {
-  /**
-   * Rotation of what the output projection reads, `[heads * headSize]`, where the model completes that of the heads
-   * while it runs. Default: that of the heads.
-   */
-  readonly output?: Rotation;
+  /** What the model applies to the heads' results while it runs, `[heads * headSize]`. Default: nothing. */
+  readonly online?: Rotation;
 }
 
 /**
@@ -53,6 +50,7 @@ export interface RotateValueHeadsOptions {
  *
  * @param block A block. Not changed.
  * @param head A rotation of the head size, the same for all heads.
+ * @param options What else the output projection has to undo.
  * @returns The same block with rotated values.
  * @throws {RangeError} If a projection does not consist of such heads.
  */
@@ -61,12 +59,13 @@ export function rotateValueHeads(
   head: Rotation,
   options: RotateValueHeadsOptions = {},
 ): BlockWeights {
-  const { value, output } = block;
+  const { value, output } = block, { online } = options;
   const heads = (features: number): Rotation => blockRotation(head, features / head.size);
+  const attended = heads(output.weight.cols);
   return {
     ...block,
     value: rotateOutput(value, heads(value.weight.rows)),
-    output: rotateInput(output, options.output ?? heads(output.weight.cols)),
+    output: rotateInput(output, online ? composeRotations(attended, online) : attended),
   };
 }
 

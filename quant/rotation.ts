@@ -113,6 +113,12 @@ export function composeRotations(first: Rotation, second: Rotation): Rotation {
   };
 }
 
+/** The rotation that undoes another. */
+export function inverseRotation(rotation: Rotation): Rotation {
+  const { size, apply, applyInverse } = rotation;
+  return { size, apply: applyInverse, applyInverse: apply };
+}
+
 /**
  * Rotates the outputs of a linear layer: its result `x w^T` becomes `x w^T R`.
  *
