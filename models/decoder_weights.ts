@@ -11,21 +11,16 @@ import type { Model } from "./model.ts";
  * @param model A model with dense layers.
  * @returns Its weights in float32.
  * @throws {TypeError} If a layer is quantized.
- * @throws {RangeError} If the model has norms behind its layers, or embeddings of another width than its blocks.
  */
 export async function decoderWeights(model: Model): Promise<DecoderWeights> {
   const { tokens, positions, projectIn, projectOut, blocks, finalNorm, head } = model.decoder;
-  if (projectIn || projectOut || blocks.some(({ parts }) => parts.arrangement === "post_norm")) {
-    throw new RangeError(
-      `Cannot rewrite this ${model.config.modelType} model: blocks must read the residual stream through norms before ` +
-        "their layers, and embeddings be as wide as it",
-    );
-  }
   const tables = positions ? [tokens, positions] : [tokens];
   return {
     embeddings: await inOrder(tables, async (table) => (await new DenseLinear(table).toHost()).weight),
+    ...(projectIn ? { projectIn: await readLinear(projectIn.linear, projectIn.name) } : {}),
     blocks: await inOrder(blocks, blockWeights),
     ...(finalNorm ? { finalNorm: await readNorm(finalNorm) } : {}),
+    ...(projectOut ? { projectOut: await readLinear(projectOut.linear, projectOut.name) } : {}),
     head: await readLinear(head, "the head"),
   };
 }

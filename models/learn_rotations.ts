@@ -27,9 +27,9 @@ export interface LearnRotationsOptions {
   readonly bits?: number;
   /** Shrinks the range of activations. Default 0.9. */
   readonly clipRatio?: number;
-  /** Descent steps. Default 30; SpinQuant takes 100. */
+  /** Descent steps. Default 40; SpinQuant takes 100. */
   readonly steps?: number;
-  /** Tokens that the loss of each layer is measured on. Default 96. */
+  /** Tokens that the loss of each layer is measured on. Default 192. */
   readonly samples?: number;
   /** Channels of the residual stream that are mixed by learning; a Hadamard rotation mixes all before. Default 256. */
   readonly blockSize?: number;
@@ -56,7 +56,7 @@ export async function learnRotations(
   folded: DecoderWeights,
   options: LearnRotationsOptions,
 ): Promise<ModelRotations> {
-  const { windows, samples = 96, signal, onProgress } = options;
+  const { windows, samples = 192, signal, onProgress } = options;
   const { blocks } = folded, total = blocks.length + 2;
   using plain = rewriteModel(model, folded);
   const observed = await observeLayers(plain, windows, { hessian: false, samples, signal });
@@ -96,7 +96,7 @@ function valueRotation(model: Model, layer: ObservedLayer, options: LearnRotatio
   return composeRotations(head, denseRotation(diagonalBlock(learned, 0, headSize)));
 }
 
-function schedule({ bits = 4, clipRatio = 0.9, steps = 30 }: LearnRotationsOptions) {
+function schedule({ bits = 4, clipRatio = 0.9, steps = 40 }: LearnRotationsOptions) {
   return { quantizeActivation: absmaxQuantizer({ bits, clipRatio }), steps };
 }
 

@@ -31,6 +31,8 @@ export type { BlockTransforms, OnlineTransform } from "./online_transform.ts";
 export { decoderWeights } from "./decoder_weights.ts";
 export { rewriteModel, type RewriteModelOptions } from "./rewrite_model.ts";
 export { rotationModelMethods } from "./rotation_methods.ts";
+export { omniquantModelMethods } from "./omniquant_methods.ts";
+export { type PairChoice, type PairSearch, searchPairs, type SearchPairsOptions } from "./search_pairs.ts";
 export { learnRotations, type LearnRotationsOptions } from "./learn_rotations.ts";
 export { type ModelRotations, rotateModel, type RotateModelOptions } from "./rotate_model.ts";
 export { calibrate, type CalibratedStage, type CalibrateOptions } from "./calibrate.ts";

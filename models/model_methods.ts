@@ -2,6 +2,7 @@
 import { methods } from "../quant/mod.ts";
 import { layerwise, type ModelMethod, withQuantizedCache } from "./model_method.ts";
 import { quantizeModel } from "./quantize_model.ts";
+import { omniquantModelMethods } from "./omniquant_methods.ts";
 import { rotationModelMethods } from "./rotation_methods.ts";
 
 /** The model as it is. */
@@ -16,14 +17,14 @@ const sequentialQuik: ModelMethod = {
 };
 
 /** Methods that do more to a model than to each of its layers, in place of the linear methods of their names. */
-const wholeMethods = new Map(rotationModelMethods.map((method) => [method.name, method]));
+const wholeMethods = [...rotationModelMethods, ...omniquantModelMethods];
 const linearMethods = Object.values(methods).map((method) =>
-  wholeMethods.get(method.name) ?? layerwise(method)
+  wholeMethods.find(({ name }) => name === method.name) ?? layerwise(method)
 );
 
 /**
- * Every method that the library can compare: the float model, all linear methods, QuaRot and SpinQuant by rotating the
- * model, QUIK with sequential calibration, KIVI's cache alone at 8, 4 and 2 bits, and systems that quantize weights,
+ * Every method that the library can compare: the float model, all linear methods, QuaRot, SpinQuant and OmniQuant by
+ * rewriting the model, QUIK with sequential calibration, KIVI's cache alone at 8, 4 and 2 bits, and systems that quantize weights,
  * activations and cache.
  */
 export const modelMethods: readonly ModelMethod[] = [
@@ -32,5 +33,5 @@ export const modelMethods: readonly ModelMethod[] = [
   sequentialQuik,
   ...[8, 4, 2].map((bits) => withQuantizedCache({ ...float, name: "kivi" }, bits)),
   withQuantizedCache(layerwise(methods["fmpq-w4ax"]), 4),
-  ...rotationModelMethods.filter(({ name }) => !Object.hasOwn(methods, name)),
+  ...wholeMethods.filter(({ name }) => !Object.hasOwn(methods, name)),
 ];

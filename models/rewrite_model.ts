@@ -43,7 +43,7 @@ export function rewriteModel(
   weights: DecoderWeights,
   options: RewriteModelOptions = {},
 ): Model {
-  const { backend, config, decoder: { blocks, finalNorm } } = model;
+  const { backend, config, decoder: { blocks, finalNorm, projectIn, projectOut } } = model;
   const { transforms, owned = [] } = options;
   const parts = new Parts(backend);
   const [tokens, positions] = weights.embeddings.map((table) => parts.table(table));
@@ -52,6 +52,8 @@ export function rewriteModel(
     decoder: {
       tokens,
       ...(positions ? { positions } : {}),
+      projectIn: projectIn && parts.slot(weights.projectIn!, projectIn),
+      projectOut: projectOut && parts.slot(weights.projectOut!, projectOut),
       blocks: weights.blocks.map((block, index) =>
         new DecoderBlock(index, parts.block(block, blocks[index].parts, transforms?.[index]))
       ),
@@ -98,13 +100,13 @@ class Parts {
       attention: {
         ...attention,
         inputs: [
-          this.#slot(weights.query, query),
-          this.#slot(weights.key, key),
-          this.#slot(weights.value, value),
+          this.slot(weights.query, query),
+          this.slot(weights.key, key),
+          this.slot(weights.value, value),
         ],
         queryNorm: attention.queryNorm && this.norm(weights.queryNorm!, attention.queryNorm),
         keyNorm: attention.keyNorm && this.norm(weights.keyNorm!, attention.keyNorm),
-        output: this.#slot(weights.output, attention.output),
+        output: this.slot(weights.output, attention.output),
         queryKeyTransform: transforms.queryKey,
         attendedTransform: transforms.attended,
       },
@@ -112,15 +114,15 @@ class Parts {
       feedForward: {
         ...feedForward,
         inputs: second
-          ? [this.#slot(weights.up[0], first), this.#slot(weights.up[1], second)]
-          : [this.#slot(weights.up[0], first)],
-        output: this.#slot(weights.down, feedForward.output),
+          ? [this.slot(weights.up[0], first), this.slot(weights.up[1], second)]
+          : [this.slot(weights.up[0], first)],
+        output: this.slot(weights.down, feedForward.output),
         middleTransform: transforms.middle,
       },
     };
   }
 
-  #slot(weights: LinearParameters, { name, sources }: LinearSlot): LinearSlot {
+  slot(weights: LinearParameters, { name, sources }: LinearSlot): LinearSlot {
     return this.keep(new LinearSlot(name, denseLinear(this.#backend, weights), sources));
   }
 

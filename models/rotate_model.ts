@@ -52,8 +52,19 @@ export interface RotateModelOptions {
  * @throws {RangeError} If no rotation commutes with the architecture: norms behind layers, or embeddings of another width.
  */
 export async function rotateModel(model: Model, options: RotateModelOptions = {}): Promise<Model> {
-  const folded = foldDecoderNorms(await decoderWeights(model));
-  return rotateFolded(model, folded, options);
+  return rotateFolded(model, await foldedWeights(model), options);
+}
+
+/** The weights of a model with its norms folded, checked to be one that can be rotated then. */
+export async function foldedWeights(model: Model): Promise<DecoderWeights> {
+  const weights = await decoderWeights(model);
+  if (weights.projectIn || model.blocks.some(({ parts }) => parts.arrangement === "post_norm")) {
+    throw new RangeError(
+      `Cannot rotate this ${model.config.modelType} model: blocks must read the residual stream through norms before ` +
+        "their layers, and embeddings be as wide as it",
+    );
+  }
+  return foldDecoderNorms(weights);
 }
 
 /** {@linkcode rotateModel}, from weights whose norms are folded. */

@@ -1,17 +1,16 @@
 // QuaRot and SpinQuant as whole models are compared by them: rotate the model, then quantize its layers.
-import { foldDecoderNorms, rotatedLayerMethods } from "../quant/mod.ts";
+import { rotatedLayerMethods } from "../quant/mod.ts";
 import { headwiseCache } from "./cache_transform.ts";
 import { layerwise, type ModelMethod, type ModelRewrite } from "./model_method.ts";
-import { decoderWeights } from "./decoder_weights.ts";
 import { learnRotations } from "./learn_rotations.ts";
-import { rotateFolded, rotateModel } from "./rotate_model.ts";
+import { foldedWeights, rotateFolded, rotateModel } from "./rotate_model.ts";
 
 /** QuaRot's rotations, which calibration has no part in. */
 const quarot: ModelRewrite = async (model) => ({ model: await rotateModel(model) });
 
 /** SpinQuant's, learned on a few of the calibration windows. */
 const spinquant: ModelRewrite = async (model, { windows, onProgress, signal }) => {
-  const folded = foldDecoderNorms(await decoderWeights(model));
+  const folded = await foldedWeights(model);
   const few = windows.slice(0, LEARNING_WINDOWS);
   const rotations = await learnRotations(model, folded, { windows: few, onProgress, signal });
   return { model: rotateFolded(model, folded, { rotations }) };

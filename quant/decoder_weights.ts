@@ -26,14 +26,18 @@ export interface BlockWeights {
   readonly down: LinearParameters;
 }
 
-/** The weights of a decoder whose blocks add to one residual stream and read it through norms. */
+/** The weights of a decoder. */
 export interface DecoderWeights {
-  /** Tables whose rows enter the residual stream, `[entries, hiddenSize]`: tokens, then learned positions if it has them. */
+  /** Tables whose rows enter the residual stream, `[entries, hiddenSize]`: tokens, then learned positions if any. */
   readonly embeddings: readonly Matrix[];
+  /** From the width of the token table to `hiddenSize`, where they differ. */
+  readonly projectIn?: LinearParameters;
   /** The blocks, in order. */
   readonly blocks: readonly BlockWeights[];
   /** The norm before the head; absent where the head reads the residual stream itself. */
   readonly finalNorm?: NormParameters;
+  /** From `hiddenSize` back to the width of the head. */
+  readonly projectOut?: LinearParameters;
   /** `[vocabulary, hiddenSize]`, not tied to the embeddings. */
   readonly head: LinearParameters;
 }

@@ -11,12 +11,17 @@ import { transpose } from "./_matrix_ops.ts";
  * Where norms are LayerNorms, everything that enters the residual stream loses its mean besides, after which they are
  * RMSNorms.
  *
- * @param weights The weights. Not changed.
+ * @param weights The weights of a decoder whose blocks read the residual stream through norms, all of them. Not changed.
  * @returns A decoder that computes the same with RMSNorms of gain 1.
- * @throws {RangeError} If it has norms of both kinds, or LayerNorms and a head that reads the stream without one.
+ * @throws {RangeError} If it projects embeddings, has norms of both kinds, or LayerNorms and a head that reads the stream without one.
  */
 export function foldDecoderNorms(weights: DecoderWeights): DecoderWeights {
   const { embeddings, blocks, finalNorm, head } = weights;
+  if (weights.projectIn || weights.projectOut) {
+    throw new RangeError(
+      "Cannot fold norms of a model whose embeddings are narrower than its residual stream",
+    );
+  }
   const centered = hasLayerNorms(weights);
   const written = centered ? centeredLinear : (linear: LinearParameters) => linear;
   return {

@@ -57,6 +57,7 @@ export * from "./methods.ts";
 export * from "./min_max_groups.ts";
 export * from "./observers.ts";
 export * from "./outliers.ts";
+export * from "./pair_scales.ts";
 export * from "./presets_formats.ts";
 export * from "./presets_low_rank.ts";
 export * from "./presets_mixed.ts";

@@ -3,7 +3,7 @@
 import type { BlockWeights, DecoderWeights } from "./decoder_weights.ts";
 import type { LinearParameters, NormParameters } from "./fold.ts";
 import { createMatrix, type Matrix } from "./matrix.ts";
-import { blockRotation, composeRotations, type Rotation, rotateOutputs } from "./rotation.ts";
+import { blockRotation, composeRotations, rotateOutputs, type Rotation } from "./rotation.ts";
 
 /**
  * Rotates the residual stream: embeddings and every layer that reads it by `R`, every layer that writes it by `R^T`.

@@ -134,6 +134,9 @@ function createProblem(
 /** `a^T * b` within the diagonal blocks, zero outside. */
 function blockProducts(a: Matrix, b: Matrix, blockSize: number): Matrix64 {
   const size = a.cols;
+  if (blockSize >= size) {
+    return multiplyTransposed64(transpose64(toMatrix64(a)), transpose64(toMatrix64(b)));
+  }
   const result = createMatrix64(size, size);
   for (let start = 0; start < size; start += blockSize) {
     const end = Math.min(start + blockSize, size);

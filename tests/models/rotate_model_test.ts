@@ -98,7 +98,7 @@ Deno.test("rotateModel() names the architecture that no rotation commutes with",
   const config = { do_layer_norm_before: false };
   const tensors = await tensorsOf("opt", (tensor) => !tensor.includes("decoder.final_layer_norm"));
   using model = await loadModel(changedModel("opt", { config, tensors }), { backend });
-  await assertRejects(() => rotateModel(model), RangeError, "Cannot rewrite this opt model");
+  await assertRejects(() => rotateModel(model), RangeError, "Cannot rotate this opt model");
 });
 
 Deno.test("rotateResidual() insists on folded norms", async () => {
