@@ -1,7 +1,7 @@
 // The hook through which keys and values pass before attention sees them.
 import { createReferenceBackend } from "../../kernels/mod.ts";
-import { type CacheTransform, loadModel, quantizedCache } from "../../models/mod.ts";
-import type { Matrix } from "../../quant/mod.ts";
+import { type CacheTransform, headwiseCache, loadModel, quantizedCache } from "../../models/mod.ts";
+import { createMatrix, type Matrix } from "../../quant/mod.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { GOLDEN, maxDifference } from "./_fixtures.ts";
 
@@ -44,3 +44,11 @@ for (const name of ["llama-gqa", "gpt2"]) {
     assertEquals(await error(quantizedCache({ bits: 2, residual: ids.length + 1 })), 0);
   });
 }
+
+Deno.test("headwiseCache() gives each head of each token its own range", () => {
+  const { keys, values } = headwiseCache({ bits: 2 });
+  const x = createMatrix(1, 8, Float32Array.of(0, 0.9, 2.2, 3, 0, 90, 220, 300));
+  for (const transform of [keys, values]) {
+    assertEquals(transform(x, 4).data, Float32Array.of(0, 1, 2, 3, 0, 100, 200, 300));
+  }
+});

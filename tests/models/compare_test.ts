@@ -5,6 +5,7 @@ import {
   compareMethods,
   type ComparisonProgress,
   type ComparisonRow,
+  decoderWeights,
   layerwise,
   loadModel,
   type MeasuredMethod,
@@ -12,9 +13,10 @@ import {
   type ModelMethod,
   modelMethods,
   observeLayers,
+  rewriteModel,
   withQuantizedCache,
 } from "../../models/mod.ts";
-import { createMatrix, createRandom, type LinearMethod, methods } from "../../quant/mod.ts";
+import { createMatrix, createRandom, type LinearMethod, methods, scaleValueOutput } from "../../quant/mod.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { GOLDEN, maxDifference } from "./_fixtures.ts";
 
@@ -26,10 +28,14 @@ const text = ids(100);
 
 async function compare(
   chosen: readonly ModelMethod[],
-  options: { onProgress?: (progress: ComparisonProgress) => void; signal?: AbortSignal } = {},
+  { model: name = "llama-gqa", ...options }: {
+    model?: string;
+    onProgress?: (progress: ComparisonProgress) => void;
+    signal?: AbortSignal;
+  } = {},
 ): Promise<ComparisonRow[]> {
   using backend = createReferenceBackend();
-  using model = await loadModel(`${GOLDEN}/llama-gqa`, { backend });
+  using model = await loadModel(`${GOLDEN}/${name}`, { backend });
   const before = await model.forward(text.slice(0, 20));
   const layers = await observeLayers(model, calibration);
   try {
@@ -89,6 +95,77 @@ Deno.test("compareMethods() measures every method, and one that fails gives a ro
   assert(quik.outputError > eight.outputError);
   assertEquals(progress, progress.toSorted((a, b) => a - b));
   assertEquals(progress.at(-1), chosen.length);
+});
+
+for (const model of ["llama-gqa", "gpt2"]) {
+  Deno.test(`compareMethods() measures methods that rewrite ${model}, and leaves it as it was`, async () => {
+    const chosen = [
+      "quarot-w8a8-rtn",
+      "quarot-w4a4",
+      "quarot-w4a4-kv4",
+      "spinquant-w4a4",
+      "omniquant-w4a4-kv4",
+    ];
+    const rows = await compare(chosen.map(named), { model });
+    const [eight, four, cached, learned] = rows.map((row) => {
+      if ("error" in row) throw new Error(`${row.method}: ${row.error}`);
+      return row;
+    });
+    assertEquals([cached.weightBits, cached.activationBits, cached.cacheBits], [4, 4, 4]);
+    assertLess(10 * eight.divergence, four.divergence);
+    assertLess(10 * eight.outputError, four.outputError);
+    // What is learned merges into weights.
+    assertEquals(four.bitsPerWeight, learned.bitsPerWeight);
+    assertEquals(cached.layerErrors, four.layerErrors);
+    assertLess(four.divergence, cached.divergence);
+  });
+}
+
+/** Values divided by something, and what reads them multiplied. */
+function scaledValues(outputScale: boolean): ModelMethod {
+  return {
+    ...layerwise(methods["rtn-w4"]),
+    name: "scaled",
+    rewrite: async (model) => {
+      const weights = await decoderWeights(model), { config } = model;
+      const scale = Float32Array.from({ length: config.kvHeads * config.headSize }, (_, i) => 1 + i % 5);
+      const blocks = weights.blocks.map((block) => scaleValueOutput(block, scale, config));
+      const names = [...model.linears.keys()].filter((name) => name.endsWith("v_proj"));
+      return {
+        model: rewriteModel(model, { ...weights, blocks }),
+        ...(outputScale ? { outputScales: new Map(names.map((name) => [name, scale])) } : {}),
+      };
+    },
+  };
+}
+
+Deno.test("compareMethods() compares outputs of a rewritten model as those of the first", async () => {
+  const errorsOf = (row: ComparisonRow) => "error" in row ? [] : row.layerErrors;
+  const [plain, scaled, wrong] = await Promise.all(
+    [layerwise(methods["rtn-w4"]), scaledValues(true), scaledValues(false)].map((method) =>
+      compare([method]).then(([row]) => errorsOf(row))
+    ),
+  );
+  assertEquals(scaled.length, plain.length);
+  for (const [i, { layer, error }] of plain.entries()) {
+    // Rows of a weight are rounded by themselves, so scaling them changes nothing.
+    if (!layer.endsWith("o_proj")) assertLess(Math.abs(scaled[i].error - error), 1e-5, layer);
+    if (layer.endsWith("v_proj")) assertLess(1e-4, Math.abs(wrong[i].error - error), layer);
+  }
+});
+
+Deno.test("compareMethods() says why a model cannot be rotated", async () => {
+  using backend = createReferenceBackend();
+  using model = await loadModel(`${GOLDEN}/llama-gqa`, { backend });
+  await named("quik-sequential").whole!(model, { windows: calibration });
+  const layers: [] = [];
+  const [row] = await compareMethods(model, [named("quarot-w4a4")], {
+    layers,
+    calibration,
+    ids: text,
+    window: 25,
+  });
+  assert("error" in row && row.error.includes("q_proj: it is quantized already"), JSON.stringify(row));
 });
 
 Deno.test("compareMethods() stops when told to, and refuses a text without a window", async () => {

@@ -88,7 +88,6 @@ Deno.test("rotateModel() leaves the logits of the demo model as they were, ampli
     );
   };
   const [before, after] = [await peaks(amplified), await peaks(rotated)];
-  console.log(before, after, maxDifference(actual, expected) / rootMeanSquare(expected));
   const hadOutliers = [...rotated.linears.keys()].map((name) => !name.endsWith("o_proj"));
   for (const [i, peak] of after.entries()) if (hadOutliers[i]) assertLess(peak, Math.min(6, before[i] / 3));
 });

@@ -12,6 +12,7 @@ import {
   createMatrix,
   createMatrix64,
   createRandom,
+  diagonalBlock,
   hadamard,
   identity64,
   learnRotation,
@@ -127,6 +128,18 @@ Deno.test("learnRotation() shares a rotation between layers and can stay within 
     if (Math.floor(i / 32 / 8) !== Math.floor((i % 32) / 8)) assertEquals(value, 0);
   });
   assertThrows(() => learnRotation([], options), RangeError, "0 layers");
+});
+
+Deno.test("learnRotation() can learn one rotation for all blocks", () => {
+  const { layer: { weight }, inputs } = createLayerFixture({ inputs: 32, outputs: 24, outliers: 2, seed: 4 });
+  const options = { quantizeActivation: int4, start: hadamard(32), steps: 20, sharedBlocks: true };
+  const { learned, losses } = learnRotation([{ weight, inputs }], { ...options, blockSize: 8 });
+  assertLess(Math.min(...losses), losses[0]);
+  const first = diagonalBlock(learned, 0, 8);
+  assertLess(orthogonalityError(first), 1e-10);
+  for (const start of [8, 16, 24]) assertEquals(diagonalBlock(learned, start, start + 8), first);
+  const uneven = () => learnRotation([{ weight, inputs }], { ...options, blockSize: 12 });
+  assertThrows(uneven, RangeError, "12 channels among 32");
 });
 
 Deno.test("learnRotation() has nothing to gain without quantization", () => {
