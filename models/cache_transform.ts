@@ -24,7 +24,7 @@ export interface CacheTransform {
  *
  * const { keys } = quantizedCache({ bits: 2, groupSize: 4 });
  * const channel = createMatrix(4, 1, Float32Array.of(0, 0.9, 2.2, 3)); // one channel of four tokens
- * assertEquals(keys(channel).data, Float32Array.of(0, 1, 2, 3));
+ * assertEquals(keys(channel, 1).data, Float32Array.of(0, 1, 2, 3));
  * ```
  */
 export function quantizedCache(options: KvQuantizeOptions): CacheTransform {

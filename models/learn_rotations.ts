@@ -27,7 +27,7 @@ export interface LearnRotationsOptions {
   readonly bits?: number;
   /** Shrinks the range of activations. Default 0.9. */
   readonly clipRatio?: number;
-  /** Descent steps. Default 40; SpinQuant takes 100. */
+  /** Descent steps. Default 32; SpinQuant takes 100. */
   readonly steps?: number;
   /** Tokens that the loss of each layer is measured on. Default 192. */
   readonly samples?: number;
@@ -79,12 +79,12 @@ type Observed = ReadonlyMap<ObservedLayer["slot"], ObservedLayer>;
 function residualRotation(model: Model, observed: Observed, options: LearnRotationsOptions): Rotation {
   const { hiddenSize } = model.config, { blockSize = 256, seed = 0 } = options;
   const groups = model.blocks.flatMap(({ parts }) => [parts.attention.inputs, parts.feedForward.inputs]);
-  const layers = groups.map((slots) => joined(slots.map((slot) => observed.get(slot)!), hiddenSize));
+  const layers = groups.map((slots) => joined(slots.map((slot) => observed.get(slot)!), hiddenSize >> 1));
   const start = hadamard(hiddenSize, { seed });
   return learnRotation(layers, { ...schedule(options), start, blockSize }).rotation;
 }
 
-/** The same for all heads, which share their values in groups. */
+/** The same for all heads, which share their values in groups; behind the part across heads, with which it commutes. */
 function valueRotation(model: Model, layer: ObservedLayer, options: LearnRotationsOptions): Rotation {
   const { heads, headSize } = model.config, head = hadamard(headSize);
   const { learned } = learnRotation([joined([layer], headSize * heads)], {
@@ -96,7 +96,7 @@ function valueRotation(model: Model, layer: ObservedLayer, options: LearnRotatio
   return composeRotations(head, denseRotation(diagonalBlock(learned, 0, headSize)));
 }
 
-function schedule({ bits = 4, clipRatio = 0.9, steps = 40 }: LearnRotationsOptions) {
+function schedule({ bits = 4, clipRatio = 0.9, steps = 32 }: LearnRotationsOptions) {
   return { quantizeActivation: absmaxQuantizer({ bits, clipRatio }), steps };
 }
 

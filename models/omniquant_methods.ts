@@ -6,7 +6,7 @@ import { rewriteModel } from "./rewrite_model.ts";
 import { searchPairs } from "./search_pairs.ts";
 
 /** How many windows the loss of a block is measured on. */
-const SEARCH_WINDOWS = 1;
+const SEARCH_WINDOWS = 2;
 
 /** OmniQuant's equivalent pairs, searched for layers that are quantized by `linear` and a cache by `cache`. */
 function equivalentPairs(linear: LinearMethod, cache?: CacheTransform): ModelRewrite {

@@ -34,6 +34,8 @@ export interface SearchPairsOptions {
   readonly cache?: CacheTransform;
   /** Exponents tried, `0, 1/steps, ..., 1`, see {@linkcode valueOutputScale}. Default 8. */
   readonly steps?: number;
+  /** By which part a scale must better the loss to be kept, for on few tokens losses differ by chance. Default 0.01. */
+  readonly margin?: number;
   /** Called after each block. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Stops the work. */
@@ -44,7 +46,7 @@ export interface SearchPairsOptions {
 export interface PairChoice {
   /** The layer whose outputs are multiplied: the key projection, or the one whose are divided: the value projection. */
   readonly layer: string;
-  /** The exponent; undefined where no scale was better than any. */
+  /** The exponent; undefined where none was better than no scale, by the margin. */
   readonly alpha?: number;
   /** Squared output error of the quantized block per value, without a scale and with each that was tried. */
   readonly losses: readonly number[];
@@ -202,7 +204,9 @@ class BlockSearch {
     },
   ): Promise<Candidate | undefined> {
     const losses = [await this.#loss()];
-    let best: { readonly candidate: Candidate; readonly alpha: number } | undefined, least = losses[0];
+    const { margin = 0.01 } = this.#options;
+    let best: { readonly candidate: Candidate; readonly alpha: number } | undefined;
+    let least = losses[0] * (1 - margin);
     for (const alpha of alphas) {
       const candidate = options.candidate(alpha);
       await options.put(candidate);

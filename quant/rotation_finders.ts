@@ -6,9 +6,9 @@ import { learnRotation } from "./spinquant.ts";
 import { rotationTransform, type TransformFinder } from "./transform.ts";
 
 /**
- * Rotates the inputs of every layer by a Hadamard matrix with random signs (QuaRot, arXiv 2404.00456). On a model that
- * {@linkcode rotateModel} has rewritten only the layers that it names need this; on one that has not, it does the same
- * for each layer while the model runs.
+ * Rotates the inputs of a layer by a Hadamard matrix with random signs (QuaRot, arXiv 2404.00456), which the layer does
+ * while it runs. In a whole model weights absorb most rotations, and norm gains can be folded away first, see
+ * {@linkcode rotateResidual}.
  *
  * @param options Seed and block size. Default seed 0.
  * @returns The step.

@@ -4,12 +4,14 @@ import { createReferenceBackend, createWasmBackend } from "../../kernels/mod.ts"
 import {
   amplifyCheckpoint,
   decoderWeights,
+  learnRotations,
   loadModel,
   type Model,
   observeLayers,
   rotateModel,
 } from "../../models/mod.ts";
 import {
+  createMatrix,
   denseRotation,
   foldDecoderNorms,
   hadamard,
@@ -69,6 +71,28 @@ Deno.test("rotateModel() takes learned rotations", async () => {
   const values = Array.from({ length: layers }, (_, i) => denseRotation(randomOrthogonal(headSize, i)));
   using rotated = await rotateModel(model, { rotations: { residual, values } });
   assertLess(await logitError(rotated, "llama-gqa"), 1e-5);
+});
+
+Deno.test("learnRotations() gives rotations that merge into the model", async () => {
+  using backend = createReferenceBackend();
+  for (const name of ["llama-gqa", "gpt2"]) {
+    using model = await loadModel(`${GOLDEN}/${name}`, { backend });
+    const windows = [Uint32Array.from({ length: 30 }, (_, i) => i * 3)];
+    const folded = foldDecoderNorms(await decoderWeights(model));
+    const rotations = await learnRotations(model, folded, { windows, steps: 4 });
+    const { hiddenSize, headSize, layers } = model.config;
+    assertEquals([rotations.residual.size, rotations.values?.length], [hiddenSize, layers]);
+    const start = hadamard(headSize);
+    for (const rotation of rotations.values!) {
+      const identity = createMatrix(headSize, headSize);
+      for (let i = 0; i < headSize; i++) identity.data[i * (headSize + 1)] = 1;
+      const learned = rotation.apply(identity);
+      assertLess(maxDifference(rotation.applyInverse(learned).data, identity.data), 1e-6);
+      assertLess(1e-4, maxDifference(learned.data, start.apply(identity).data), "it has moved");
+    }
+    using rotated = await rotateModel(model, { rotations });
+    assertLess(await logitError(rotated, name), 1e-5);
+  }
 });
 
 Deno.test("rotateModel() leaves the logits of the demo model as they were, amplified, and spreads its outliers", async () => {

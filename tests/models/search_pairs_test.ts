@@ -15,7 +15,7 @@ for (const name of ["llama-gqa", "llama-tied-bias", "qwen2", "qwen3", "opt", "fa
     const { inputIds, logits } = await readReference(`${GOLDEN}/${name}`);
     const before = await model.forward(inputIds);
     const { weights, choices, outputScales } = await searchPairs(model, {
-      ...{ windows: [inputIds, inputIds.slice(0, 9)], linear, cache, steps: 4 },
+      ...{ windows: [inputIds, inputIds.slice(0, 9)], linear, cache, steps: 4, margin: 0 },
     });
     using rewritten = rewriteModel(model, weights);
     const largest = logits.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
@@ -41,5 +41,11 @@ Deno.test("searchPairs() leaves queries and keys alone where the cache is exact"
   const windows = [Uint32Array.from({ length: 20 }, (_, i) => i)];
   const { choices } = await searchPairs(model, { windows, linear, steps: 2 });
   assert(choices.every(({ layer }) => layer.endsWith("v_proj")));
+  for (const margin of [0.01, 0.9]) {
+    const { choices } = await searchPairs(model, { windows, linear, steps: 2, margin });
+    for (const { alpha, losses } of choices) {
+      assertEquals(alpha !== undefined, Math.min(...losses) < (1 - margin) * losses[0]);
+    }
+  }
   await assertRejects(() => searchPairs(model, { windows: [], linear }), RangeError, "no text");
 });
