@@ -4,7 +4,7 @@ import type { KernelSpec } from "../kernels/mod.ts";
 /** Several ops that run one after the other, the later reading what the earlier wrote. */
 export interface Measurement {
   /** Table it belongs to. */
-  readonly table: "prefill" | "decode";
+  readonly table: "prefill" | "decode" | "few tokens";
   /** What it is, such as `QUIK W4A4 layer`. */
   readonly name: string;
   /** Tokens, output features, input features. */
@@ -19,6 +19,8 @@ export interface Measurement {
 export const PREFILL_SHAPES = [[2048, 4096, 4096], [2048, 11008, 4096], [2048, 8192, 8192]] as const;
 /** Shapes as [output features, input features]. */
 export const DECODE_SHAPES = [[4096, 4096], [11008, 4096], [8192, 8192], [28672, 8192]] as const;
+/** Numbers of tokens between decoding and prefill, at one shape. */
+export const FEW_TOKENS = [2, 4, 8, 16, 32] as const;
 /** Outlier columns of a QUIK layer. */
 export const OUTLIERS = 256;
 
@@ -66,6 +68,7 @@ function weightOnly([rows, columns, inner]: Shape): KernelSpec {
     zeroPoint: false,
     bias: false,
     evenLevels: true,
+    allowFloat16: rows > 16,
   };
 }
 
@@ -111,6 +114,7 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
         ? row("prefill", "dense f16", shape, [dense(shape, "float16", true)], "f16 matrix units")
         : row("prefill", "dense f32", shape, [dense(shape, "float32", false)], "f32 multiply-add"),
       row("prefill", "QUIK W4A4 layer", shape, quikLayer(shape, 4, outliers), integerCeiling),
+      ...(matrixUnits ? [row("prefill", "W4A16", shape, [weightOnly(shape)], "f16 matrix units")] : []),
     ]),
     ...decode.flatMap((shape) => [
       row("decode", "dense f16", shape, [dense(shape, "float16", false)], "reading memory"),
@@ -124,5 +128,14 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
         "reading memory",
       ),
     ]),
+    ...(small ? [] : FEW_TOKENS).flatMap((rows) => {
+      const shape: Shape = [rows, 4096, 4096];
+      return [
+        row("few tokens", "dense f16", shape, [dense(shape, "float16", matrixUnits)], "reading memory"),
+        row("few tokens", "W4A16", shape, [weightOnly(shape)], "reading memory"),
+        row("few tokens", "QUIK W4A4 layer", shape, [quikDecode(shape, 4, outliers)], "reading memory"),
+        row("few tokens", "QUIK W8A8 layer", shape, [quikDecode(shape, 8, outliers)], "reading memory"),
+      ];
+    }),
   ];
 }

@@ -124,7 +124,7 @@ function print(ceilings: readonly Ceiling[], results: readonly Result[]): void {
   console.log(`\n${backend.description}, ${dawn ? "Dawn" : "the platform's own WebGPU"}\n`);
   console.log("| ceiling | measured |\n| --- | --- |");
   for (const { name, rate, unit } of ceilings) console.log(`| ${name} | ${tera(rate)} T${unit} |`);
-  for (const table of ["prefill", "decode"]) {
+  for (const table of ["prefill", "decode", "few tokens"]) {
     const unit = table === "prefill" ? "TOP/s" : "TB/s";
     console.log(`\n| ${table} | tokens x out x in | microseconds | ${unit} | of ceiling | variant |`);
     console.log("| --- | --- | --- | --- | --- | --- |");

@@ -328,6 +328,9 @@ export interface CodebookLinearSpec {
   /** States that the levels are evenly spaced, as integer formats are: `table[code] = table[0] + code * (table[1] -
    * table[0])`. Lets a backend compute instead of looking up. Default false. */
   readonly evenLevels?: boolean;
+  /** Lets a backend round x and the weights to float16 (saturating x) before the product, as matrix units want it. Default
+   * false. */
+  readonly allowFloat16?: boolean;
 }
 
 /** Everything a backend can be asked to compute. */

@@ -1,13 +1,16 @@
-// A QUIK layer on a backend: its buffers in device layout, and the two ops that run it.
+// A QUIK layer on a backend: its buffers in device layout, and the ops that run it: two that share a quantized input, or for
+// a few tokens one, which costs less than handing the input over.
 import { encodeArray, float16, pack } from "../formats/mod.ts";
 import {
   type Backend,
   type DeviceBuffer,
   float16RowBytes,
   packedRowBytes,
+  type QuikLayerSpec,
   type QuikLinearSpec,
 } from "../kernels/mod.ts";
 import type { Matrix, QuikWeights } from "../quant/mod.ts";
+import { DenseInput } from "./_dense_input.ts";
 import type { Linear, PreparedInput } from "./linear.ts";
 import { DeviceTensor, runKernel, uploadBytes } from "./tensor.ts";
 
@@ -26,6 +29,9 @@ class QuantizedInput implements PreparedInput {
     this.outliers.dispose();
   }
 }
+
+/** Most tokens for which every layer quantizes its input itself. */
+const FEW_TOKENS = 4;
 
 /** A QUIK layer on a backend. It owns its buffers. */
 export class DeviceQuikLinear implements Linear {
@@ -70,10 +76,11 @@ export class DeviceQuikLinear implements Linear {
     ];
   }
 
-  /** Quantizes the base columns of each token and sets its outlier columns aside. */
+  /** Quantizes the base columns of each token and sets its outlier columns aside, unless there are few tokens. */
   async prepareInput(x: DeviceTensor): Promise<PreparedInput> {
     const { inner, outliers, activationBits: bits } = this.#shape;
     const { rows, columns } = x;
+    if (rows <= FEW_TOKENS) return new DenseInput(x);
     const input = new QuantizedInput(
       rows,
       this.#backend.allocate(rows * packedRowBytes(inner, bits)),
@@ -88,15 +95,21 @@ export class DeviceQuikLinear implements Linear {
 
   /** The integer product with its epilogue. */
   async apply(input: PreparedInput): Promise<DeviceTensor> {
-    if (!(input instanceof QuantizedInput)) {
-      throw new TypeError("Cannot apply a QUIK layer to an unquantized input");
-    }
     const { rows } = input;
-    const y = new DeviceTensor(this.#backend, rows, this.outputs);
-    const bias = this.#weights.length > 4;
-    const spec = { op: "quik_linear", rows, columns: this.outputs, ...this.#shape, bias } as const;
-    const inputs = [input.codes, input.qparams, input.outliers, ...this.#weights];
-    await runKernel(this.#backend, spec, inputs, [y.buffer]);
+    const shape = { rows, columns: this.outputs, ...this.#shape, bias: this.#weights.length > 4 };
+    if (input instanceof DenseInput) {
+      return await this.#run({ op: "quik_layer", ...shape }, [input.tensor.buffer, ...this.#columns]);
+    }
+    if (input instanceof QuantizedInput) {
+      return await this.#run({ op: "quik_linear", ...shape }, [input.codes, input.qparams, input.outliers]);
+    }
+    throw new TypeError("Cannot apply a QUIK layer to the input of another kind of layer");
+  }
+
+  /** Runs an op that takes the weights after some buffers. */
+  async #run(spec: QuikLinearSpec | QuikLayerSpec, first: readonly DeviceBuffer[]): Promise<DeviceTensor> {
+    const y = new DeviceTensor(this.#backend, spec.rows, this.outputs);
+    await runKernel(this.#backend, spec, [...first, ...this.#weights], [y.buffer]);
     return y;
   }
 

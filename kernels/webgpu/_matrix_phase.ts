@@ -7,13 +7,15 @@ export interface MatrixOperand {
   /** Binding of an array of `load`. */
   readonly buffer: string;
   /** WGSL type of a quarter. */
-  readonly load: "vec4<u32>" | "vec2<u32>";
+  readonly load: "vec4<u32>" | "vec2<u32>" | "u32";
   /** Quarters from one row to the next. A constant of the shader: a variable would cost a register per load. */
   readonly stride: number;
   /** WGSL expression for the number of rows where a tile may reach beyond them, otherwise undefined. */
   readonly rows?: string;
   /** Slabs that a block becomes: the same on both sides. */
   readonly slabs: number;
+  /** Values read along with a quarter, as suffix of a name and WGSL expression of type f32, given its row and the block. */
+  readonly beside?: readonly (readonly [suffix: string, value: (row: string, block: string) => string])[];
   /** WGSL expression of type `vec2<u32>`: the eight bytes that a loaded quarter gives to a slab. */
   pair(loaded: string, slab: number): string;
 }
@@ -133,6 +135,9 @@ interface Staging {
   store(set: number, slab: number, stage: number): string;
 }
 
+const declare = (name: string, { load, beside = [] }: MatrixOperand): string =>
+  `var ${name}: ${load};${beside.map(([suffix]) => ` var ${name}_${suffix}: f32;`).join("")}`;
+
 function staging(shape: MatrixShape, phase: MatrixPhase, side: "left" | "right"): Staging {
   const operand = phase[side];
   const { rows, columns, threads } = matrixTile(shape);
@@ -142,13 +147,15 @@ function staging(shape: MatrixShape, phase: MatrixPhase, side: "left" | "right")
   const passes = range(lines / perPass);
   const start = side === "left" ? "row0" : "column0";
   const name = (set: number, i: number): string => `${side}_${set}_${i}`;
-  const at = (i: number): string => {
+  const rowOf = (i: number): string => {
     const line = `${start} + line + ${i * perPass}u`;
-    return `${
-      operand.rows === undefined ? `(${line})` : `min(${line}, ${operand.rows} - 1u)`
-    } * ${operand.stride}u + quarter`;
+    return operand.rows === undefined ? `(${line})` : `min(${line}, ${operand.rows} - 1u)`;
   };
+  const { beside = [] } = operand;
+  const readBeside = (set: number, i: number, block: string): string =>
+    beside.map(([suffix, value]) => `${name(set, i)}_${suffix} = ${value(rowOf(i), block)};`).join(" ");
   const fetch = (set: number, block: string): string =>
+    passes.map((i) => readBeside(set, i, block)).join(" ") +
     passes.map((i) => {
       const index = `${side}_at_${i} + ${block} * 4u`;
       if (operand.stride % 4 === 0) return `${name(set, i)} = ${operand.buffer}[${index}];`;
@@ -160,8 +167,8 @@ function staging(shape: MatrixShape, phase: MatrixPhase, side: "left" | "right")
     declare: [
       ...(side === "left" ? ["let quarter = local % 4u;", `let line = ${LINE};`] : []),
       `let ${side}_to = ${side === "left" ? 0 : rows * ROW}u + line * ${ROW}u + quarter;`,
-      ...passes.map((i) => `let ${side}_at_${i} = ${at(i)};`),
-      range(sets).flatMap((set) => passes.map((i) => `var ${name(set, i)}: ${operand.load};`)).join(" "),
+      ...passes.map((i) => `let ${side}_at_${i} = ${rowOf(i)} * ${operand.stride}u + quarter;`),
+      range(sets).flatMap((set) => passes.map((i) => declare(name(set, i), operand))).join(" "),
     ].join("\n    "),
     fetch,
     store: (set, slab, stage) =>

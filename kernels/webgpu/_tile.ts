@@ -172,10 +172,10 @@ function phaseLoop(shape: TileShape, phase: TilePhase): string {
       ${left.store}
       ${right.store}
       workgroupBarrier();
-      if (step + 1u < steps) {
-        ${left.fetch("(step + 1u)")}
-        ${right.fetch("(step + 1u)")}
-      }
+      // Without a condition: behind one, the reads were seen to be waited for at once.
+      let next = min(step + 1u, steps - 1u);
+      ${left.fetch("next")}
+      ${right.fetch("next")}
       ${range(shape.depth).map((v) => multiplyVectors(shape, phase, v)).join("\n      ")}
       workgroupBarrier();
       ${phase.flush ? flushBlock(shape, phase, phase.flush) : ""}

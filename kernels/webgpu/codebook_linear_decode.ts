@@ -188,8 +188,10 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
 
 /** Variants of `codebook_linear` for a few tokens. */
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
-  codebookLinearDecode("decode_1", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
-  codebookLinearDecode("decode_2", { columns: 2, unroll: 4, subgroups: 16, workgroups: 256 }),
-  codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
-  codebookLinearDecode("decode_24", { columns: 1, unroll: 4, subgroups: 24, workgroups: 128 }),
+  // Where the digits of x leave room for one workgroup on a processor only, it had better be a large one.
+  {
+    ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
+    suits: (spec) => memoryBytes(spec) > 24000 && spec.columns <= 16384,
+  },
+  codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
 ];

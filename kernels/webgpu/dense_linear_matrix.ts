@@ -1,6 +1,7 @@
 // Dense products with float16 weights on subgroup matrices, for specs that allow x to be rounded to float16: a first pass
-// rounds x (saturating, so that nothing becomes infinite), the second multiplies and accumulates in float32.
+// rounds x, the second multiplies and accumulates in float32.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
+import { roundingPass } from "./_round_pass.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { matrixSuits, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
@@ -20,39 +21,10 @@ import {
   definePass,
   input,
   type KernelVariant,
-  LINEAR_WORKGROUP,
   linearWorkgroups,
   output,
   scratch,
 } from "./program.ts";
-
-const THREADS = 256;
-
-function roundingPass({ rows, inner }: DenseLinearSpec): ComputePass {
-  const units = rows * inner / 8;
-  const half = (name: string): string =>
-    `pack2x16float(clamp(${name}.xy, LOW, HIGH)), pack2x16float(clamp(${name}.zw, LOW, HIGH))`;
-  return definePass({
-    bindings: [input(0, "x", "array<vec4<f32>>"), scratch(0, "halves", "array<vec4<u32>>", "write")],
-    uniforms: { units },
-    workgroups: linearWorkgroups(Math.ceil(units / THREADS)),
-    body: `
-const LOW = vec2<f32>(-65504.0);
-const HIGH = vec2<f32>(65504.0);
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let unit = ${LINEAR_WORKGROUP} * ${THREADS}u + local;
-  if (unit >= uniforms.units) { return; }
-  let a = x[unit * 2u];
-  let b = x[unit * 2u + 1u];
-  halves[unit] = vec4<u32>(${half("a")}, ${half("b")});
-}`,
-  });
-}
 
 function productPass(spec: DenseLinearSpec, shape: MatrixShape): ComputePass {
   const tile = matrixTile(shape);

@@ -146,5 +146,4 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
 export const quikLayerDecodeVariants: readonly KernelVariant<QuikLayerSpec>[] = [
   quikLayerDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
   quikLayerDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
-  quikLayerDecode("decode_16w", { columns: 1, unroll: 4, subgroups: 16, workgroups: 512 }),
 ];

@@ -6,6 +6,7 @@ import { argmaxVariants } from "./argmax.ts";
 import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { codebookLinearDecodeVariants } from "./codebook_linear_decode.ts";
+import { codebookLinearMatrixVariants } from "./codebook_linear_matrix.ts";
 import { codebookLinearVariants } from "./codebook_linear.ts";
 import { columnAbsmaxVariants } from "./column_absmax.ts";
 import { denseLinearMatrixVariants } from "./dense_linear_matrix.ts";
@@ -75,7 +76,11 @@ const VARIANTS: VariantTable = {
   gptq_sweep: gptqSweepVariants,
   affine_linear: affineLinearVariants,
   outlier_matmul: outlierMatmulVariants,
-  codebook_linear: [...codebookLinearDecodeVariants, ...codebookLinearVariants],
+  codebook_linear: [
+    ...codebookLinearDecodeVariants,
+    ...codebookLinearMatrixVariants,
+    ...codebookLinearVariants,
+  ],
 };
 
 /**

@@ -51,6 +51,7 @@ export function conformanceCases(seed = 1): Case[] {
     ...quikCases(random),
     ...quikLayerCases(random),
     ...codebookCases(random),
+    ...float16CodebookCases(random),
     ...evenLevelCases(random),
     ...modelCases(random),
     ...quantizationCases(random),
@@ -93,6 +94,37 @@ function float16Cases(random: Random): Case[] {
     };
     const x = Float32Array.from({ length: rows * inner }, () => random.integer(4097) / 1024 - 2);
     const inputs = [x, storedNormals(random, columns * inner, "float16")];
+    if (bias) inputs.push(normals(random, columns));
+    return { spec, inputs, comparisons: ["float"], magnitude: inner };
+  });
+}
+
+/** The same for weights that go through a table: levels and scales whose products float16 holds. */
+function float16CodebookCases(random: Random): Case[] {
+  const shapes = [[33, 70, 64, 32], [64, 64, 72, 96], [150, 140, 200, 64], [1, 33, 64, 32]];
+  return shapes.map(([rows, columns, inner, groupSize], i): Case => {
+    const groups = columns * Math.ceil(inner / groupSize);
+    const zeroPoint = i % 2 === 1;
+    const bias = i % 2 === 0;
+    const spec: CodebookLinearSpec = {
+      op: "codebook_linear",
+      rows,
+      columns,
+      inner,
+      bits: 4,
+      groupSize,
+      scaleType: "float16",
+      zeroPoint,
+      bias,
+      allowFloat16: true,
+    };
+    const inputs: ArrayBufferView<ArrayBuffer>[] = [
+      Float32Array.from({ length: rows * inner }, () => random.integer(4097) / 1024 - 2),
+      codeRows(random, columns, inner, 4),
+      Float32Array.from({ length: 16 }, () => random.integer(17) / 4 - 2),
+      Uint16Array.from({ length: groups }, () => (10 + random.integer(8)) << 10),
+    ];
+    if (zeroPoint) inputs.push(Float32Array.from({ length: groups }, () => random.integer(9) / 4 - 1));
     if (bias) inputs.push(normals(random, columns));
     return { spec, inputs, comparisons: ["float"], magnitude: inner };
   });
