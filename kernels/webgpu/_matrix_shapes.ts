@@ -16,6 +16,9 @@ export const MATRIX_SHAPES: readonly NamedMatrixShape[] = [WIDE, TALL, SQUARE, S
 /** For operands that are read as they lie: two workgroups on a processor hide each other's reading. */
 export const WHOLE_MATRIX_SHAPES: readonly NamedMatrixShape[] = [SQUARE, WIDE, TALL, SMALL];
 
+/** For weights that are computed on their way in: a tall tile computes each for twice as many rows. */
+export const TALL_MATRIX_SHAPES: readonly NamedMatrixShape[] = [TALL, WIDE, SQUARE, SMALL];
+
 /** Fewest rows for which subgroup matrices pay: below, reading the weight is what takes time. */
 const FEWEST_ROWS = 32;
 

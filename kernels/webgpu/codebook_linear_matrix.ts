@@ -5,7 +5,7 @@ import { type CodebookLinearSpec, float16RowBytes, packedRowBytes } from "../spe
 import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { type MatrixOperand, matrixPhase } from "./_matrix_phase.ts";
-import { matrixSuits, type NamedMatrixShape, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
+import { matrixSuits, type NamedMatrixShape, TALL_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import {
   declareSums,
   matrixEnables,
@@ -116,7 +116,7 @@ export function codebookLinearMatrix([name, shape]: NamedMatrixShape): KernelVar
 }
 
 /** Variants of `codebook_linear` on subgroup matrices. */
-export const codebookLinearMatrixVariants: readonly KernelVariant<CodebookLinearSpec>[] = WHOLE_MATRIX_SHAPES
+export const codebookLinearMatrixVariants: readonly KernelVariant<CodebookLinearSpec>[] = TALL_MATRIX_SHAPES
   .map(
     codebookLinearMatrix,
   );

@@ -1,5 +1,6 @@
 // The WebGPU backend against the reference: every op by the variant it chooses, then every other variant.
-import { createWebGpuBackend, requestPlatformDevice } from "../../kernels/mod.ts";
+import { createWebGpuBackend } from "../../kernels/mod.ts";
+import { requestPlatformDevice } from "../../kernels/webgpu/device.ts";
 import { gpu } from "./_gpu.ts";
 import { checkVariants } from "./_variants.ts";
 import { runConformance } from "./conformance.ts";
