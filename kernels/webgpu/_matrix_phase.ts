@@ -1,6 +1,7 @@
 // One pass over k on subgroup matrices: blocks of rows are read into registers, written to workgroup memory slab by slab, and
 // multiplied from there.
-import { accumulators, type MatrixShape, matrixTile, range, ROW } from "./_matrix_tile.ts";
+import { accumulators, type MatrixShape, matrixTile, ROW } from "./_matrix_tile.ts";
+import { range } from "./_range.ts";
 
 /** One side of a product. Four invocations share a row of the tile; each loads a quarter of its part of a block. */
 export interface MatrixOperand {

@@ -8,6 +8,7 @@
 // - An NVIDIA driver gives a processor some 48 KB of workgroup memory in all: two workgroups of 128 x 128 share one.
 // - Neighboring workgroups take neighboring rows of tiles (`BAND`), so that their operands meet in the L2 cache.
 import type { WebGpuCapabilities } from "./capabilities.ts";
+import { range } from "./_range.ts";
 
 /** How a workgroup divides its tile; all counts are of 16 x 16 matrices or of subgroups. */
 export interface MatrixShape {
@@ -145,9 +146,4 @@ export function tiling(shape: MatrixShape, rows: number, columns: number): Tilin
     leftRows: rows >= tile.rows ? undefined : "uniforms.rows",
     rightRows: columns >= tile.columns && columns % 4 === 0 ? undefined : "uniforms.columns",
   };
-}
-
-/** Numbers 0 to count - 1. */
-export function range(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i);
 }

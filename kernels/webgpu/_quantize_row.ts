@@ -1,7 +1,7 @@
 // Activation quantization inside a decode kernel: a workgroup turns tokens into int8 codes in its own memory, in the order
 // in which the codes of a weight unpack, while its first reads of the weight are on their way.
 import type { QuikLayerSpec } from "../specs.ts";
-import { range } from "./_decode.ts";
+
 import {
   codeInside,
   gatherWord,
@@ -11,6 +11,7 @@ import {
   rowCodes,
   rowCodesMemory,
 } from "./_row_codes.ts";
+import { range } from "./_range.ts";
 
 /** Units of 16 bytes of a row of weight codes. */
 export function weightUnits({ inner, weightBits }: QuikLayerSpec): number {

@@ -1,7 +1,7 @@
 // QUIK's quantization of one row by a workgroup, as statements: neighbors in x go to neighboring invocations, which hold
 // their values in registers between the search for the range and the rounding, and put codes together by shuffles.
 import { MIN_ACTIVATION_SCALE } from "../specs.ts";
-import { range } from "./_decode.ts";
+import { range } from "./_range.ts";
 
 /** One row, and what becomes of it. */
 export interface RowCodes {

@@ -2,6 +2,7 @@
 // columns; the 32 invocations of a column stride over k together, keep one sum per row in registers, and reduce at the end.
 import { resultOf, type TilePhase } from "./_tile.ts";
 import type { Workgroups } from "./program.ts";
+import { range } from "./_range.ts";
 
 const LANES = 32;
 const COLUMNS = 8;
@@ -137,8 +138,4 @@ function rowPhase(block: number, phase: RowPhase, p: number): string {
   }
   let place_${p} = min(local / ${COLUMNS}u, ${block - 1}u) * ${THREADS}u + (local % ${COLUMNS}u) * ${LANES}u;
   let sum_${p} = ${load(`partial[place_${p}]`)};`;
-}
-
-function range(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i);
 }

@@ -2,6 +2,7 @@
 // invocation a block of it in registers. Operands pass through workgroup memory as vectors of four words (four floats,
 // or sixteen int8), row by row.
 // The next tiles are fetched into registers while the current ones are multiplied.
+import { range } from "./_range.ts";
 
 /** Invocations along each side of a workgroup. */
 const SIDE = 16;
@@ -253,10 +254,6 @@ function staging(
       return guard(i, stores.join(" "));
     }).join("\n      "),
   };
-}
-
-function range(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i);
 }
 
 function unique(texts: readonly string[]): string[] {

@@ -3,106 +3,36 @@
 // digits with the codes as they lie in memory, and a 16-byte load of codes costs some thirty instructions.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import {
+  DECODE_ROWS,
   decodeEnables,
   decodeFits,
   type DecodePhase,
   decodeShader,
   type DecodeShape,
   decodeWorkgroups,
-  range,
 } from "./_decode.ts";
+import type { WebGpuCapabilities } from "./capabilities.ts";
+import {
+  digitBytes,
+  digitsPass,
+  placesOf,
+  stageFunction,
+  staging,
+  UNIT,
+  VECTORS,
+  xBinding,
+} from "./_digits.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
-import { ROUND } from "./_row_codes.ts";
-import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
-
-/** Values that one unit of 16 bytes of codes multiplies. */
-const UNIT = 32;
-const PLANES = 3;
-/** Even and odd values of a unit, per digit: a vector of sixteen int8 each. */
-const VECTORS = 2 * PLANES;
-const UNIT_BYTES = VECTORS * 16 + 8;
-
-const memoryBytes = ({ rows, inner }: CodebookLinearSpec): number =>
-  rows * Math.ceil(inner / UNIT) * UNIT_BYTES;
-
-/** Reads four values of x, zeros beyond the row. */
-function loadX(inner: number): string {
-  if (inner % 4 === 0) {
-    return `
-fn x_at(row: u32, k: u32) -> vec4<f32> {
-  return select(vec4<f32>(0.0), x[(row * ${inner}u + min(k, ${inner - 4}u)) / 4u], k < ${inner}u);
-}`;
-  }
-  const value = (i: number): string =>
-    `select(0.0, x[row * ${inner}u + min(k + ${i}u, ${inner - 1}u)], k + ${i}u < ${inner}u)`;
-  return `
-fn x_at(row: u32, k: u32) -> vec4<f32> {
-  return vec4<f32>(${[0, 1, 2, 3].map(value).join(", ")});
-}`;
-}
-
-/** The largest value of a unit becomes this, which a float addition rounds (see `ROUND`). */
-const LARGEST = 127 * 2 ** 14;
-
-/**
- * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
- * Four neighbors share a unit, and its scale.
- */
-function stageFunction({ inner }: CodebookLinearSpec): string {
-  // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
-  const digits = (odd: number): string => {
-    const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
-    const store = (plane: number, digit: string): string =>
-      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(${digit});`;
-    return `{
-      let whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
-      let rest = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
-      ${store(0, "whole")} ${store(1, "rest")} ${store(2, "(rest + vec4<i32>(128)) >> vec4<u32>(8u)")}
-    }`;
-  };
-  return `${loadX(inner)}
-fn bytes(value: vec4<i32>) -> u32 {
-  let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
-  return parts.x | parts.y | parts.z | parts.w;
-}
-fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
-  let size = max(abs(a), abs(b));
-  var most = max(max(size.x, size.y), max(size.z, size.w));
-  var total = (a.x + a.y) + (a.z + a.w) + ((b.x + b.y) + (b.z + b.w));
-  most = max(most, subgroupShuffleXor(most, 1u));
-  total += subgroupShuffleXor(total, 1u);
-  most = max(most, subgroupShuffleXor(most, 2u));
-  total += subgroupShuffleXor(total, 2u);
-  if (inside) {
-    let inverse = select(0.0, ${LARGEST}.0 / most, most > 0.0);
-    ${digits(0)}
-    ${digits(1)}
-    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / ${LARGEST}.0, total); }
-  }
-}`;
-}
-
-/** Reading x, and turning it into digits: the statements of a decode kernel around its first reads of the weight. */
-function staging(spec: CodebookLinearSpec, threads: number): { reads: string; prologue: string } {
-  const units = packedRowBytes(spec.inner, 4) / 16;
-  const quarters = spec.rows * units * 4;
-  const items = range(Math.ceil(quarters / threads));
-  const place = (i: number): string => `min((local + ${i * threads}u) / 4u, ${quarters / 4 - 1}u)`;
-  const x = (i: number, half: number): string =>
-    `x_at(${place(i)} / ${units}u, ${place(i)} % ${units}u * ${UNIT}u + 8u * (local % 4u) + ${4 * half}u)`;
-  return {
-    reads: [
-      "let lowest = table[0]; let spacing = table[1] - lowest;",
-      ...items.map((i) => `let a_${i} = ${x(i, 0)}; let b_${i} = ${x(i, 1)};`),
-    ].join("\n  "),
-    prologue: `${
-      items.map((i) =>
-        `stage(a_${i}, b_${i}, ${place(i)}, local % 4u, local + ${i * threads}u < ${quarters}u);`
-      ).join("\n  ")
-    }
-  workgroupBarrier();`,
-  };
-}
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  type KernelVariant,
+  output,
+  scratch,
+} from "./program.ts";
+import { range } from "./_range.ts";
 
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   const units = packedRowBytes(spec.inner, 4) / 16;
@@ -136,9 +66,9 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   };
 }
 
-function bindingsOf(spec: CodebookLinearSpec): Binding[] {
+function bindingsOf(spec: CodebookLinearSpec, x: readonly Binding[]): Binding[] {
   return [
-    input(0, "x", spec.inner % 4 === 0 ? "array<vec4<f32>>" : "array<f32>"),
+    ...x,
     input(1, "right", "array<vec4<u32>>"),
     input(2, "table", "array<f32>"),
     input(3, "scales", floatStorage(spec.scaleType).binding),
@@ -148,40 +78,80 @@ function bindingsOf(spec: CodebookLinearSpec): Binding[] {
   ];
 }
 
-function bodyOf(spec: CodebookLinearSpec, shape: DecodeShape): string {
-  const units = packedRowBytes(spec.inner, 4) / 16;
-  const places = spec.rows * units;
-  return decodeShader(shape, spec.rows, [phaseOf(spec)], {
-    declarations: `
-const PLACES = ${places}u;
-var<workgroup> digits: array<vec4<u32>, ${places * VECTORS}>;
-var<workgroup> unit_scale: array<vec2<f32>, ${places}>;
+/** The product, given where the digits are and how they come there. */
+function productPass(
+  spec: CodebookLinearSpec,
+  shape: DecodeShape,
+  capabilities: WebGpuCapabilities,
+  digits: {
+    readonly bindings: readonly Binding[];
+    readonly declarations: string;
+    readonly reads: string;
+    readonly prologue: string;
+  },
+): ComputePass {
+  return definePass({
+    enables: decodeEnables(capabilities),
+    bindings: bindingsOf(spec, digits.bindings),
+    uniforms: { columns: spec.columns, groups: Math.ceil(spec.inner / spec.groupSize) },
+    workgroups: decodeWorkgroups(shape, spec.columns),
+    body: decodeShader(shape, spec.rows, [phaseOf(spec)], {
+      declarations: `
+const PLACES = ${placesOf(spec)}u;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
-${stageFunction(spec)}`,
-    ...staging(spec, 32 * shape.subgroups),
-    result: (sum) => `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+${digits.declarations}`,
+      reads: `let lowest = table[0]; let spacing = table[1] - lowest;
+  ${digits.reads}`,
+      prologue: digits.prologue,
+      result: (sum) => `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+    }),
   });
 }
 
-/** The variant of one division of the columns. */
+function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
+  return spec.bits === 4 && spec.evenLevels === true && spec.rows * shape.columns <= 32 && spec.inner > 0 &&
+    (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities);
+}
+
+/** The variant of one division of the columns, for a token or two: every workgroup turns x into digits for itself. */
 export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
   return {
     name,
     supports: (spec, capabilities) =>
-      spec.bits === 4 && spec.evenLevels === true && spec.rows * shape.columns <= 32 && spec.inner > 0 &&
-      (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) &&
-      memoryBytes(spec) <= capabilities.limits.maxComputeWorkgroupStorageSize && decodeFits(capabilities),
+      supported(spec, shape, capabilities) &&
+      digitBytes(spec) <= capabilities.limits.maxComputeWorkgroupStorageSize,
     generate: (spec, capabilities) => ({
-      passes: [definePass({
-        enables: decodeEnables(capabilities),
-        bindings: bindingsOf(spec),
-        uniforms: {
-          columns: spec.columns,
-          groups: Math.ceil(spec.inner / spec.groupSize),
-        },
-        workgroups: decodeWorkgroups(shape, spec.columns),
-        body: bodyOf(spec, shape),
+      passes: [productPass(spec, shape, capabilities, {
+        bindings: [xBinding(spec)],
+        declarations: `
+var<workgroup> digits: array<vec4<u32>, ${placesOf(spec) * VECTORS}>;
+var<workgroup> unit_scale: array<vec2<f32>, ${placesOf(spec)}>;
+${stageFunction(spec)}`,
+        ...staging(spec, 32 * shape.subgroups),
       })],
+    }),
+  };
+}
+
+/** The variant for more tokens: x becomes digits once, and workgroups read them from there. */
+export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= DECODE_ROWS,
+    generate: (spec, capabilities) => ({
+      scratch: [placesOf(spec) * VECTORS * 16, placesOf(spec) * 8],
+      passes: [
+        digitsPass(spec, capabilities),
+        productPass(spec, shape, capabilities, {
+          bindings: [
+            scratch(0, "digits", "array<vec4<u32>>", "read"),
+            scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
+          ],
+          declarations: "",
+          reads: "",
+          prologue: "",
+        }),
+      ],
     }),
   };
 }
@@ -191,7 +161,12 @@ export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinear
   // Where the digits of x leave room for one workgroup on a processor only, it had better be a large one.
   {
     ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
-    suits: (spec) => memoryBytes(spec) > 24000 && spec.columns <= 16384,
+    suits: (spec) => digitBytes(spec) > 24000 && spec.columns <= 16384,
   },
-  codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
+  {
+    ...codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
+    suits: ({ rows }) => rows <= 2,
+  },
+  codebookLinearFewRows("digits_4", { columns: 4, unroll: 1, subgroups: 4 }),
+  codebookLinearFewRows("digits_2", { columns: 2, unroll: 2, subgroups: 4 }),
 ];

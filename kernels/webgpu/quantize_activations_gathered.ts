@@ -1,7 +1,7 @@
 // QUIK's activation quantization with the row in registers: hardly any workgroup memory, so that many rows are on their way
 // at once. A word of codes is put together by shuffles and written once.
 import { float16RowBytes, packedRowBytes, type QuantizeActivationsSpec } from "../specs.ts";
-import { decodeEnables, decodeFits, range } from "./_decode.ts";
+import { decodeEnables, decodeFits } from "./_decode.ts";
 import {
   codeInside,
   gatherWord,
@@ -19,6 +19,7 @@ import {
   linearWorkgroups,
   output,
 } from "./program.ts";
+import { range } from "./_range.ts";
 
 /** Most values that an invocation holds. */
 const MOST_HELD = 32;

@@ -15,6 +15,7 @@ import {
   linearWorkgroups,
   output,
 } from "./program.ts";
+import { range } from "./_range.ts";
 
 /** Most code words of a row that one invocation keeps. */
 const MOST_WORDS = 4;
@@ -177,7 +178,3 @@ const staged: KernelVariant<QuantizeActivationsSpec> = {
 
 /** Variants of `quantize_activations` for rows that fit workgroup memory. */
 export const quantizeActivationsStagedVariants: readonly KernelVariant<QuantizeActivationsSpec>[] = [staged];
-
-function range(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => i);
-}

@@ -8,7 +8,6 @@ import {
   decodeShader,
   type DecodeShape,
   decodeWorkgroups,
-  range,
 } from "./_decode.ts";
 import { exactSum } from "./_integer_phase.ts";
 import {
@@ -23,6 +22,7 @@ import {
 } from "./_quantize_row.ts";
 import { isPlainResult } from "./_result.ts";
 import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+import { range } from "./_range.ts";
 
 /** Most tokens: each costs every workgroup a quantization. */
 const MOST_ROWS = 4;

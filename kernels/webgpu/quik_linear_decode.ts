@@ -8,13 +8,13 @@ import {
   decodeShader,
   type DecodeShape,
   decodeWorkgroups,
-  range,
 } from "./_decode.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
 import { isPlainResult } from "./_result.ts";
 import { definePass, type KernelVariant } from "./program.ts";
+import { range } from "./_range.ts";
 
 function codesPhase(spec: QuikLinearSpec): DecodePhase {
   const { activationBits, weightBits, inner } = spec;

@@ -140,6 +140,8 @@ function evenLevelCases(random: Random): Case[] {
     [1, 300, 256, 64],
     [2, 70, 1280, 128],
     [1, 9, 13312, 128],
+    [16, 21, 1024, 128],
+    [7, 40, 4096, 128],
   ];
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
     const groups = columns * Math.ceil(inner / groupSize);

@@ -1,0 +1,142 @@
+// x as int8 digits: three for a value, 22 bits in all, with one scale for 32 values, in the order in which the nibbles of a
+// word of codes lie; made by each workgroup for itself, or once for all.
+import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
+import type { WebGpuCapabilities } from "./capabilities.ts";
+import { decodeEnables } from "./_decode.ts";
+import { ROUND } from "./_row_codes.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  LINEAR_WORKGROUP,
+  linearWorkgroups,
+  scratch,
+} from "./program.ts";
+import { range } from "./_range.ts";
+
+/** Values that one unit of 16 bytes of codes multiplies. */
+export const UNIT = 32;
+const PLANES = 3;
+/** Even and odd values of a unit, per digit: a vector of sixteen int8 each. */
+export const VECTORS = 2 * PLANES;
+const UNIT_BYTES = VECTORS * 16 + 8;
+
+/** Bytes of the digits of all rows. */
+export const digitBytes = ({ rows, inner }: CodebookLinearSpec): number =>
+  rows * Math.ceil(inner / UNIT) * UNIT_BYTES;
+
+/** Reads four values of x, zeros beyond the row. */
+function loadX(inner: number): string {
+  if (inner % 4 === 0) {
+    return `
+fn x_at(row: u32, k: u32) -> vec4<f32> {
+  return select(vec4<f32>(0.0), x[(row * ${inner}u + min(k, ${inner - 4}u)) / 4u], k < ${inner}u);
+}`;
+  }
+  const value = (i: number): string =>
+    `select(0.0, x[row * ${inner}u + min(k + ${i}u, ${inner - 1}u)], k + ${i}u < ${inner}u)`;
+  return `
+fn x_at(row: u32, k: u32) -> vec4<f32> {
+  return vec4<f32>(${[0, 1, 2, 3].map(value).join(", ")});
+}`;
+}
+
+/** The largest value of a unit becomes this, which a float addition rounds (see `ROUND`). */
+const LARGEST = 127 * 2 ** 14;
+
+/**
+ * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
+ * Four neighbors share a unit, and its scale.
+ */
+export function stageFunction({ inner }: CodebookLinearSpec): string {
+  // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
+  const digits = (odd: number): string => {
+    const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
+    const store = (plane: number, digit: string): string =>
+      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(${digit});`;
+    return `{
+      let whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
+      let rest = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
+      ${store(0, "whole")} ${store(1, "rest")} ${store(2, "(rest + vec4<i32>(128)) >> vec4<u32>(8u)")}
+    }`;
+  };
+  return `${loadX(inner)}
+fn bytes(value: vec4<i32>) -> u32 {
+  let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
+  return parts.x | parts.y | parts.z | parts.w;
+}
+fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
+  let size = max(abs(a), abs(b));
+  var most = max(max(size.x, size.y), max(size.z, size.w));
+  var total = (a.x + a.y) + (a.z + a.w) + ((b.x + b.y) + (b.z + b.w));
+  most = max(most, subgroupShuffleXor(most, 1u));
+  total += subgroupShuffleXor(total, 1u);
+  most = max(most, subgroupShuffleXor(most, 2u));
+  total += subgroupShuffleXor(total, 2u);
+  if (inside) {
+    let inverse = select(0.0, ${LARGEST}.0 / most, most > 0.0);
+    ${digits(0)}
+    ${digits(1)}
+    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / ${LARGEST}.0, total); }
+  }
+}`;
+}
+
+/** Reading x, and turning it into digits: the statements of a decode kernel around its first reads of the weight. */
+export function staging(spec: CodebookLinearSpec, threads: number): { reads: string; prologue: string } {
+  const units = packedRowBytes(spec.inner, 4) / 16;
+  const quarters = spec.rows * units * 4;
+  const items = range(Math.ceil(quarters / threads));
+  const place = (i: number): string => `min((local + ${i * threads}u) / 4u, ${quarters / 4 - 1}u)`;
+  const x = (i: number, half: number): string =>
+    `x_at(${place(i)} / ${units}u, ${place(i)} % ${units}u * ${UNIT}u + 8u * (local % 4u) + ${4 * half}u)`;
+  return {
+    reads: items.map((i) => `let a_${i} = ${x(i, 0)}; let b_${i} = ${x(i, 1)};`).join("\n  "),
+    prologue: `${
+      items.map((i) =>
+        `stage(a_${i}, b_${i}, ${place(i)}, local % 4u, local + ${i * threads}u < ${quarters}u);`
+      ).join("\n  ")
+    }
+  workgroupBarrier();`,
+  };
+}
+
+/** The binding of x. */
+export const xBinding = ({ inner }: CodebookLinearSpec): Binding =>
+  input(0, "x", inner % 4 === 0 ? "array<vec4<f32>>" : "array<f32>");
+
+/** Units of all rows of x. */
+export const placesOf = ({ rows, inner }: CodebookLinearSpec): number => rows * packedRowBytes(inner, 4) / 16;
+
+/** Invocations of a workgroup of the pass that makes digits. */
+const DIGIT_THREADS = 128;
+
+/** Turns x into digits in scratch memory. */
+export function digitsPass(spec: CodebookLinearSpec, capabilities: WebGpuCapabilities): ComputePass {
+  const units = packedRowBytes(spec.inner, 4) / 16;
+  const places = placesOf(spec);
+  return definePass({
+    enables: decodeEnables(capabilities),
+    bindings: [
+      xBinding(spec),
+      scratch(0, "digits", "array<vec4<u32>>", "write"),
+      scratch(1, "unit_scale", "array<vec2<f32>>", "write"),
+    ],
+    workgroups: linearWorkgroups(Math.ceil(4 * places / DIGIT_THREADS)),
+    body: `
+const PLACES = ${places}u;
+${stageFunction(spec)}
+@compute @workgroup_size(${DIGIT_THREADS})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let item = ${LINEAR_WORKGROUP} * ${DIGIT_THREADS}u + local;
+  let place = min(item / 4u, ${places - 1}u);
+  let k = place % ${units}u * ${UNIT}u + 8u * (item % 4u);
+  stage(x_at(place / ${units}u, k), x_at(place / ${units}u, k + 4u), place, item % 4u, item < ${4 * places}u);
+}`,
+  });
+}
