@@ -10,6 +10,7 @@ import {
   decodeWorkgroups,
 } from "./_decode.ts";
 import { exactSum } from "./_integer_phase.ts";
+import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
 import {
   codesStride,
   halvesStride,
@@ -26,7 +27,6 @@ import { range } from "./_range.ts";
 
 /** Most tokens: each costs every workgroup a quantization. */
 const MOST_ROWS = 4;
-const LANES = ["x", "y", "z", "w"];
 
 function codesPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
   const stride = codesStride(spec, subgroups);
@@ -44,44 +44,8 @@ function codesPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
     loadRow: (m, unit) =>
       parts.map((p) => `let x_${p} = codes[${(p * spec.rows + m) * stride}u + ${unit}];`).join(" "),
     expand: (r, fetched) => parts.map((p) => `let w_${r}_${p} = ${expand[p](fetched)};`).join(" "),
-    multiply: (r, _m, sum) =>
-      parts.flatMap((p) =>
-        LANES.map((lane) => `${sum} += dot4I8Packed(w_${r}_${p}.${lane}, x_${p}.${lane});`)
-      )
-        .join(" "),
+    multiply: (r, _m, sum) => multiplyVectors(parts.length, r, sum),
   };
-}
-
-function outlierPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
-  return {
-    right: "outlier_right",
-    units: outlierUnits(spec),
-    sum: "outlier",
-    type: "f32",
-    loadRow: (m, unit) =>
-      `let half = halves[${m * halvesStride(spec, subgroups)}u + ${unit}]; ${
-        LANES.map((lane) => `let h_${lane} = unpack2x16float(half.${lane});`).join(" ")
-      }`,
-    expand: (r, fetched) =>
-      LANES.map((lane) => `let o_${r}_${lane} = unpack2x16float(${fetched}.${lane});`).join(" "),
-    multiply: (r, _m, sum) =>
-      LANES.map((lane) =>
-        `${sum} = fma(o_${r}_${lane}.x, h_${lane}.x, fma(o_${r}_${lane}.y, h_${lane}.y, ${sum}));`
-      )
-        .join(" "),
-  };
-}
-
-function result(spec: QuikLayerSpec, sum: (phase: number) => string): string {
-  const scaled = exactSum({ ...spec, activationBits: 8 }, sum(0));
-  const terms = [
-    `f32(${scaled}) * token[row].x * scale_here`,
-    "shift * reduced_here",
-    ...(spec.outliers > 0 ? [sum(1)] : []),
-    ...(spec.bias ? ["bias_here"] : []),
-  ];
-  return `let shift = token[row].y + ${2 ** (spec.activationBits - 1)}.0 * token[row].x;
-      y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
 }
 
 function bindingsOf({ outliers, bias }: QuikLayerSpec): Binding[] {
@@ -124,17 +88,18 @@ export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant
           spec.rows,
           [
             codesPhase(spec, shape.subgroups),
-            ...(spec.outliers > 0 ? [outlierPhase(spec, shape.subgroups)] : []),
+            ...(spec.outliers > 0
+              ? [outlierPhase(
+                outlierUnits(spec),
+                (m, unit) => `halves[${m * halvesStride(spec, shape.subgroups)}u + ${unit}]`,
+              )]
+              : []),
           ],
           {
             declarations: quantizedRowMemory(spec, shape.subgroups),
             ...quantizeRows(spec, shape.subgroups),
-            parameters: [
-              ["scale_here", (column) => `weight_scale[${column}]`],
-              ["reduced_here", (column) => `reduced[${column}]`],
-              ...(spec.bias ? [["bias_here", (column: string) => `bias[${column}]`] as const] : []),
-            ],
-            result: (sum) => result(spec, sum),
+            // Codes of activations are bytes here, and count once.
+            ...quikEpilogue(spec, "token[row]", (sum) => exactSum({ ...spec, activationBits: 8 }, sum)),
           },
         ),
       })],

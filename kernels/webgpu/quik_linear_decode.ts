@@ -12,6 +12,7 @@ import {
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
+import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
 import { isPlainResult } from "./_result.ts";
 import { definePass, type KernelVariant } from "./program.ts";
 import { range } from "./_range.ts";
@@ -22,7 +23,6 @@ function codesPhase(spec: QuikLinearSpec): DecodePhase {
   const right = codesExpansion(weightBits, activationBits).expand;
   const leftUnits = right.length / left.length;
   const stride = packedRowBytes(inner, activationBits) / 16;
-  const vectors = range(right.length);
   // A ragged last unit of the weight may have no second unit of activations beside it; its codes are zero.
   const leftUnit = (u: number, unit: string): string =>
     leftUnits === 1 ? unit : `min(${unit} * ${leftUnits}u + ${u}u, ${stride - 1}u)`;
@@ -38,42 +38,8 @@ function codesPhase(spec: QuikLinearSpec): DecodePhase {
         return [fetched, ...expanded].join(" ");
       }).join(" "),
     expand: (r, fetched) => right.map((expand, e) => `let w_${r}_${e} = ${expand(fetched)};`).join(" "),
-    multiply: (r, _m, sum) =>
-      vectors.flatMap((v) =>
-        ["x", "y", "z", "w"].map((lane) => `${sum} += dot4I8Packed(w_${r}_${v}.${lane}, x_${v}.${lane});`)
-      ).join(" "),
+    multiply: (r, _m, sum) => multiplyVectors(right.length, r, sum),
   };
-}
-
-/** A product of float16 rows `right` with float16 rows `left` of `stride` units. */
-function outlierPhase(spec: QuikLinearSpec): DecodePhase {
-  const stride = float16RowBytes(spec.outliers) / 16;
-  const pairs = ["x", "y", "z", "w"];
-  return {
-    right: "outlier_right",
-    units: stride,
-    sum: "outlier",
-    type: "f32",
-    loadRow: (m, unit) =>
-      `let half = outlier_left[${m * stride}u + ${unit}]; ${
-        pairs.map((lane) => `let h_${lane} = unpack2x16float(half.${lane});`).join(" ")
-      }`,
-    expand: (r, fetched) =>
-      pairs.map((lane) => `let o_${r}_${lane} = unpack2x16float(${fetched}.${lane});`).join(" "),
-    multiply: (r, _m, sum) => pairs.map((lane) => `${sum} += dot(o_${r}_${lane}, h_${lane});`).join(" "),
-  };
-}
-
-function result(spec: QuikLinearSpec, sum: (phase: number) => string): string {
-  const terms = [
-    `f32(${exactSum(spec, sum(0))}) * token.x * scale_here`,
-    "shift * reduced_here",
-    ...(spec.outliers > 0 ? [sum(1)] : []),
-    ...(spec.bias ? ["bias_here"] : []),
-  ];
-  return `let token = qparams[row];
-      let shift = token.y + ${2 ** (spec.activationBits - 1)}.0 * token.x;
-      y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
 }
 
 /** The variant of one division of the columns. */
@@ -84,30 +50,30 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
       isPlainResult(rest) && rows <= DECODE_ROWS && rows * shape.columns <= 32 && inner > 0 &&
       activationBits >= weightBits &&
       decodeFits(capabilities),
-    generate: (spec, capabilities) => ({
-      passes: [definePass({
+    generate: (spec, capabilities) => {
+      const halfUnits = float16RowBytes(spec.outliers) / 16;
+      const pass = definePass({
         enables: decodeEnables(capabilities),
         bindings: quikBindings(spec),
-        uniforms: {
-          columns: spec.columns,
-        },
+        uniforms: { columns: spec.columns },
         workgroups: decodeWorkgroups(shape, spec.columns),
         body: decodeShader(
           shape,
           spec.rows,
-          [codesPhase(spec), ...(spec.outliers > 0 ? [outlierPhase(spec)] : [])],
+          [
+            codesPhase(spec),
+            ...(spec.outliers > 0
+              ? [outlierPhase(halfUnits, (m, unit) => `outlier_left[${m * halfUnits}u + ${unit}]`)]
+              : []),
+          ],
           {
             declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
-            parameters: [
-              ["scale_here", (column) => `weight_scale[${column}]`],
-              ["reduced_here", (column) => `reduced[${column}]`],
-              ...(spec.bias ? [["bias_here", (column: string) => `bias[${column}]`] as const] : []),
-            ],
-            result: (sum) => result(spec, sum),
+            ...quikEpilogue(spec, "qparams[row]", (sum) => exactSum(spec, sum)),
           },
         ),
-      })],
-    }),
+      });
+      return { passes: [pass] };
+    },
   };
 }
 
