@@ -103,7 +103,7 @@ export function decodeShader(
   const { parameters = [] } = around;
   const readParameters = (index: string): string =>
     `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, uniforms.columns - 1u); ${
-      parameters.map(([name, value]) => `${name} = ${value("of_lane")};`).join(" ")
+      parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")
     }`;
   const fetch = (index: string): string =>
     `{
@@ -112,6 +112,14 @@ export function decodeShader(
     ${heldFetches(shape, phases)}
   }`;
   const spread = resultSpread(shape, rows);
+  const finish = `{
+${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
+    let row = result_of_lane / ${shape.columns}u;
+    let column = column0 + result_of_lane % ${shape.columns}u;
+    if (lane % ${spread}u == 0u && row < ${rows}u && column < uniforms.columns) {
+      ${around.result((phase) => `mine_${phase}`)}
+    }
+  }`;
   return `
 ${around.declarations ?? ""}
 @compute @workgroup_size(${32 * shape.subgroups})
@@ -125,7 +133,7 @@ fn main(
   let blocks = (uniforms.columns + ${block - 1}u) / ${block}u;
   let own = (local / 32u) * ${shape.columns}u;
   var index = workgroup.y * grid.x + workgroup.x;
-  ${parameters.map(([name]) => `var ${name} = 0.0;`).join(" ")}
+  ${parameters.map(([name]) => `var read_${name} = 0.0;`).join(" ")}
   ${around.reads ?? ""}
   ${held ? `${declareHeld(shape, phases)}\n  ${fetch("index")}` : ""}
   ${around.prologue ?? ""}
@@ -144,14 +152,14 @@ fn main(
       : phases.map((phase) => streamedPhase(shape, rows, phase)).join("\n")
   }
     }
-${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
-    let row = result_of_lane / ${shape.columns}u;
-    let column = column0 + result_of_lane % ${shape.columns}u;
-    if (lane % ${spread}u == 0u && row < ${rows}u && column < uniforms.columns) {
-      ${around.result((phase) => `mine_${phase}`)}
+    ${parameters.map(([name]) => `let ${name} = read_${name};`).join(" ")}
+    // The next reads are on their way while the sums meet.
+    if (index >= blocks) {
+      ${finish}
+      break;
     }
-    if (index >= blocks) { break; }
     ${held ? fetch("index") : ""}
+    ${finish}
   }
 }`;
 }

@@ -161,10 +161,10 @@ export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinear
   // Where the digits of x leave room for one workgroup on a processor only, it had better be a large one.
   {
     ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
-    suits: (spec) => digitBytes(spec) > 24000 && spec.columns <= 16384,
+    suits: (spec) => digitBytes(spec) > 24000,
   },
   {
-    ...codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
+    ...codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
     suits: ({ rows }) => rows <= 2,
   },
   codebookLinearFewRows("digits_4", { columns: 4, unroll: 1, subgroups: 4 }),
