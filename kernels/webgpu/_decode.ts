@@ -83,6 +83,9 @@ export interface DecodeSurroundings {
 /** Most units of 16 bytes that an invocation holds at once: all that it reads of its columns, or else a part. */
 const MOST_HELD = 20;
 
+/** Most rows for which the next reads start before the sums of this block meet: with more, both do not fit the registers. */
+const EARLY_ROWS = 2;
+
 /**
  * Writes the shader.
  *
@@ -153,13 +156,19 @@ fn main(
   }
     }
     ${parameters.map(([name]) => `let ${name} = read_${name};`).join(" ")}
-    // The next reads are on their way while the sums meet.
+    ${
+    held && rows <= EARLY_ROWS
+      ? `// The next reads are on their way while the sums meet.
     if (index >= blocks) {
       ${finish}
       break;
     }
-    ${held ? fetch("index") : ""}
-    ${finish}
+    ${fetch("index")}
+    ${finish}`
+      : `${finish}
+    if (index >= blocks) { break; }
+    ${held ? fetch("index") : ""}`
+  }
   }
 }`;
 }
