@@ -1,7 +1,7 @@
 // The GGUF header: metadata and tensor table. Every count and length in it is a claim of the file and is checked
 // before memory is taken or a loop begins. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import { GGUF_TYPE_OF_ID, GGUF_TYPES } from "./gguf_types.ts";
-import type { GgufTensorInfo, GgufValue } from "./gguf_reader.ts";
+import type { GgufTensorInfo, GgufValue } from "./gguf_types.ts";
 
 /** Thrown when the header goes on behind the bytes that were read so far. */
 export class NeedMoreBytes extends Error {

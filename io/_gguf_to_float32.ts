@@ -13,7 +13,7 @@ import {
   q8_0,
 } from "../formats/mod.ts";
 import { toFloat32 } from "./_to_float32.ts";
-import type { GgufTensorInfo } from "./gguf_reader.ts";
+import type { GgufTensorInfo } from "./gguf_types.ts";
 import type { GgufType } from "./gguf_types.ts";
 import { elementCount, type TensorType } from "./tensor.ts";
 

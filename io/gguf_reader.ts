@@ -2,23 +2,8 @@
 import { NeedMoreBytes, parseGgufHeader } from "./_gguf_header.ts";
 import { ggufToFloat32 } from "./_gguf_to_float32.ts";
 import type { ByteSource } from "./byte_source.ts";
-import type { GgufType } from "./gguf_types.ts";
+import type { GgufTensorInfo, GgufValue } from "./gguf_types.ts";
 import { tensorInfo, type TensorReader } from "./tensor.ts";
-
-/** A value of the metadata; 64-bit integers are bigint. */
-export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
-
-/** What is known of a tensor before its data are read. */
-export interface GgufTensorInfo {
-  /** Its name, such as `blk.0.attn_q.weight`. */
-  readonly name: string;
-  /** Type of its elements or blocks. */
-  readonly type: GgufType;
-  /** Dimensions, outermost first as everywhere in this library; the file has them the other way round. */
-  readonly shape: readonly number[];
-  /** Bytes of its data. */
-  readonly byteLength: number;
-}
 
 /** An open GGUF file. `readBytes` gives rows of elements or blocks, as they are stored. */
 export type GgufReader = TensorReader<GgufTensorInfo, GgufValue>;

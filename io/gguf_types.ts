@@ -1,4 +1,4 @@
-// The tensor types of GGUF: how many elements a block has and how many bytes it takes.
+// What a GGUF file holds: values of its metadata, tensors, and their types with the elements and bytes of a block.
 // https://github.com/ggml-org/llama.cpp, ggml/include/ggml.h and ggml-common.h
 
 /** A tensor type of GGUF, by ggml's name. */
@@ -94,3 +94,18 @@ export const GGUF_TYPES: Readonly<Record<GgufType, GgufBlock>> = {
 export const GGUF_TYPE_OF_ID: ReadonlyMap<number, GgufType> = new Map(
   Object.entries(GGUF_TYPES).map(([name, { id }]) => [id, name as GgufType]),
 );
+
+/** A value of the metadata; 64-bit integers are bigint. */
+export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
+
+/** What is known of a tensor before its data are read. */
+export interface GgufTensorInfo {
+  /** Its name, such as `blk.0.attn_q.weight`. */
+  readonly name: string;
+  /** Type of its elements or blocks. */
+  readonly type: GgufType;
+  /** Dimensions, outermost first as everywhere in this library; the file has them the other way round. */
+  readonly shape: readonly number[];
+  /** Bytes of its data. */
+  readonly byteLength: number;
+}

@@ -16,8 +16,14 @@ export {
 export { openCheckpoint } from "./checkpoint.ts";
 export { openDirectory, openFileSource } from "./file_source.ts";
 export { readGgufQuantized } from "./gguf_quantized.ts";
-export { type GgufReader, type GgufTensorInfo, type GgufValue, openGguf } from "./gguf_reader.ts";
-export { GGUF_TYPES, type GgufBlock, type GgufType } from "./gguf_types.ts";
+export { type GgufReader, openGguf } from "./gguf_reader.ts";
+export {
+  GGUF_TYPES,
+  type GgufBlock,
+  type GgufTensorInfo,
+  type GgufType,
+  type GgufValue,
+} from "./gguf_types.ts";
 export { requireEmptyDirectory, writeDirectory, writeSmallFile } from "./output_directory.ts";
 export { openSafetensors } from "./safetensors_reader.ts";
 export {

@@ -1,7 +1,6 @@
 // The buffers of the ops in fbgemm_specs.ts.
-import { optional, role, signature } from "./_roles.ts";
+import { type KernelSignature, optional, role, signature } from "./_roles.ts";
 import type { FbgemmSpec } from "./fbgemm_specs.ts";
-import type { KernelSignature } from "./signature.ts";
 import { packedRowBytes } from "./specs.ts";
 
 /** The buffers that a spec of fbgemm_specs.ts takes. */

@@ -1,7 +1,14 @@
 // The buffers of the ops in quantization_specs.ts.
 import type { QuantizationSpec } from "./quantization_specs.ts";
-import type { KernelSignature } from "./signature.ts";
-import { FLOAT_BYTES, optional, result, role, SCALE_BYTES, signature } from "./_roles.ts";
+import {
+  FLOAT_BYTES,
+  type KernelSignature,
+  optional,
+  result,
+  role,
+  SCALE_BYTES,
+  signature,
+} from "./_roles.ts";
 import { packedRowBytes } from "./specs.ts";
 
 /** The buffers that a spec of quantization_specs.ts takes. */

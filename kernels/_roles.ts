@@ -1,6 +1,21 @@
 // The words in which the table of signatures is written.
-import type { BufferRole, KernelSignature } from "./signature.ts";
 import { float16RowBytes, type FloatType, type ResultOptions, type ScaleType } from "./specs.ts";
+
+/** One buffer of an op: its role and the least number of bytes it must hold. */
+export interface BufferRole {
+  /** What the buffer is, such as `weight codes`. */
+  readonly name: string;
+  /** Least size in bytes. */
+  readonly bytes: number;
+}
+
+/** The buffers of an op, in the order in which `dispatch` takes them. */
+export interface KernelSignature {
+  /** Buffers that are read. */
+  readonly inputs: readonly BufferRole[];
+  /** Buffers that are written. */
+  readonly outputs: readonly BufferRole[];
+}
 
 /** Bytes of one value. */
 export const FLOAT_BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2, bfloat16: 2 };

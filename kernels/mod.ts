@@ -7,14 +7,8 @@ export type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "
 export * from "./specs.ts";
 export type * from "./quantization_specs.ts";
 export type * from "./fbgemm_specs.ts";
-export {
-  type BufferRole,
-  checkBuffers,
-  type KernelSignature,
-  kernelSignature,
-  specKey,
-  unsupported,
-} from "./signature.ts";
+export type { BufferRole, KernelSignature } from "./_roles.ts";
+export { checkBuffers, kernelSignature, specKey, unsupported } from "./signature.ts";
 export {
   createWebGpuBackend,
   type VariantChooser,

@@ -3,24 +3,17 @@
 import type { DeviceBuffer } from "./backend.ts";
 import { fbgemmSignature } from "./_fbgemm_signature.ts";
 import { quantizationSignature } from "./_quantization_signature.ts";
-import { FLOAT_BYTES, optional, result, role, SCALE_BYTES, signature } from "./_roles.ts";
+import {
+  type BufferRole,
+  FLOAT_BYTES,
+  type KernelSignature,
+  optional,
+  result,
+  role,
+  SCALE_BYTES,
+  signature,
+} from "./_roles.ts";
 import { float16RowBytes, type KernelSpec, packedRowBytes, quikLayerParts } from "./specs.ts";
-
-/** One buffer of an op: its role and the least number of bytes it must hold. */
-export interface BufferRole {
-  /** What the buffer is, such as `weight codes`. */
-  readonly name: string;
-  /** Least size in bytes. */
-  readonly bytes: number;
-}
-
-/** The buffers of an op, in the order in which `dispatch` takes them. */
-export interface KernelSignature {
-  /** Buffers that are read. */
-  readonly inputs: readonly BufferRole[];
-  /** Buffers that are written. */
-  readonly outputs: readonly BufferRole[];
-}
 
 /**
  * The buffers that a spec takes.

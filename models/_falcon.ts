@@ -1,7 +1,7 @@
 // Falcon: layer norms, rotary positions, one or few key heads in a fused projection, attention and feed-forward in parallel.
 import type { Fields } from "./_fields.ts";
 import type { Weights } from "./_weights.ts";
-import type { Architecture, Decoder } from "./architecture.ts";
+import type { Architecture, Decoder } from "./decoder.ts";
 import { DecoderBlock } from "./block.ts";
 import { ACTIVATIONS, type ModelConfig, type ModelType, readCommonFields, readHeadSize } from "./config.ts";
 import { readRope } from "./rope.ts";

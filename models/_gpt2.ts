@@ -1,7 +1,7 @@
 // GPT-2: layer norms, learned positions, a fused query-key-value projection, and weights stored `[inputs, outputs]`.
 import type { Fields } from "./_fields.ts";
 import type { Weights } from "./_weights.ts";
-import type { Architecture, Decoder } from "./architecture.ts";
+import type { Architecture, Decoder } from "./decoder.ts";
 import { DecoderBlock } from "./block.ts";
 import { ACTIVATIONS, type ModelConfig, type ModelType, readCommonFields, readHeadSize } from "./config.ts";
 import type { LinearSlot } from "./linear_slot.ts";

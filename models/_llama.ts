@@ -1,7 +1,7 @@
 // The LLaMA family: LLaMA, Mistral, Qwen 2 and Qwen 3. RMS norms, rotary positions, grouped queries, gated feed-forward.
 import type { Fields } from "./_fields.ts";
 import type { Weights } from "./_weights.ts";
-import type { Architecture, Decoder } from "./architecture.ts";
+import type { Architecture, Decoder } from "./decoder.ts";
 import { DecoderBlock } from "./block.ts";
 import { ACTIVATIONS, type ModelConfig, type ModelType, readCommonFields, readHeadSize } from "./config.ts";
 import { readRope } from "./rope.ts";

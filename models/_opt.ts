@@ -2,7 +2,7 @@
 // its embeddings.
 import type { Fields } from "./_fields.ts";
 import type { Weights } from "./_weights.ts";
-import type { Architecture, Decoder } from "./architecture.ts";
+import type { Architecture, Decoder } from "./decoder.ts";
 import { type Arrangement, DecoderBlock } from "./block.ts";
 import { ACTIVATIONS, type ModelConfig, type ModelType, readCommonFields, readHeadSize } from "./config.ts";
 

@@ -2,7 +2,8 @@
 import type { Backend } from "../kernels/mod.ts";
 import { DeviceTensor } from "../ops/mod.ts";
 import { createMatrix, type Matrix } from "../quant/mod.ts";
-import type { DecoderBlock, PassContext } from "./block.ts";
+import type { DecoderBlock } from "./block.ts";
+import type { PassContext } from "./pass_context.ts";
 import type { LinearSlot } from "./linear_slot.ts";
 
 /** A window before a block. */

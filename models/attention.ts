@@ -1,9 +1,9 @@
 // The attention of a block as a staged forward.
 import type { Matrix } from "../quant/mod.ts";
 import { applyRope, attend, DeviceTensor, KvCache, normalize, type NormWeights } from "../ops/mod.ts";
-import type { PassContext } from "./block.ts";
 import { type OnlineTransform, transformed } from "./online_transform.ts";
 import { applyStage, type LinearSlot, type StagedForward } from "./linear_slot.ts";
+import type { PassContext } from "./pass_context.ts";
 
 /** The layers and dimensions of an attention. */
 export interface AttentionLayers {

@@ -1,31 +1,9 @@
 // A transformer block as a staged forward: attention and feed-forward layer in one of three arrangements.
-import type { DeviceBuffer } from "../kernels/mod.ts";
-import {
-  addInPlace,
-  type DeviceTensor,
-  type KvCache,
-  normalize,
-  type NormWeights,
-  type RopeTable,
-} from "../ops/mod.ts";
+import { addInPlace, type DeviceTensor, normalize, type NormWeights } from "../ops/mod.ts";
 import { attention, type AttentionLayers } from "./attention.ts";
 import { feedForward, type FeedForwardLayers } from "./feed_forward.ts";
-import type { CacheTransform } from "./cache_transform.ts";
 import type { LinearSlot, StagedForward } from "./linear_slot.ts";
-
-/** What the blocks of one pass share: which positions its rows stand at, and what came before them. */
-export interface PassContext {
-  /** Number of tokens. */
-  readonly rows: number;
-  /** uint32 `[rows]`, ascending. */
-  readonly positions: DeviceBuffer;
-  /** Rotary angles, where the architecture rotates. */
-  readonly rope?: RopeTable;
-  /** The cache of each layer; without it a pass sees only its own tokens, which then begin at position 0. */
-  readonly caches?: readonly KvCache[];
-  /** What keys and values become before they are cached. Default: themselves. */
-  readonly cacheTransform?: CacheTransform;
-}
+import type { PassContext } from "./pass_context.ts";
 
 /**
  * How attention and feed-forward layer follow each other:

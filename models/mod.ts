@@ -3,9 +3,11 @@
  *
  * @module
  */
-export { type Decoder, parseModelConfig } from "./architecture.ts";
+export { parseModelConfig } from "./architecture.ts";
+export type { Decoder } from "./decoder.ts";
 export type { AttentionLayers } from "./attention.ts";
-export { type Arrangement, type BlockParts, DecoderBlock, type PassContext } from "./block.ts";
+export { type Arrangement, type BlockParts, DecoderBlock } from "./block.ts";
+export type { PassContext } from "./pass_context.ts";
 export type { ModelConfig, ModelType } from "./config.ts";
 export type { FeedForwardLayers } from "./feed_forward.ts";
 export { generate, type GeneratedToken, type GenerateOptions } from "./generate.ts";

@@ -11,8 +11,9 @@ import {
   type RopeTable,
   uploadBytes,
 } from "../ops/mod.ts";
-import type { Decoder } from "./architecture.ts";
-import type { DecoderBlock, PassContext } from "./block.ts";
+import type { Decoder } from "./decoder.ts";
+import type { DecoderBlock } from "./block.ts";
+import type { PassContext } from "./pass_context.ts";
 import type { CacheTransform } from "./cache_transform.ts";
 import type { ModelConfig } from "./config.ts";
 import { drain, type LinearSlot } from "./linear_slot.ts";

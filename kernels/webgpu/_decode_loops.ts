@@ -1,6 +1,37 @@
 // The loops of a decode kernel: units that are held at once or streamed, their products, and the reduction over a subgroup.
-import type { DecodePhase, DecodeShape } from "./_decode.ts";
 import { range } from "./_range.ts";
+
+/** How the columns are divided. */
+export interface DecodeShape {
+  /** Columns that a subgroup computes together. */
+  readonly columns: number;
+  /** Units of 16 bytes that an invocation reads of each column before it computes. */
+  readonly unroll: number;
+  /** Subgroups of a workgroup. */
+  readonly subgroups: number;
+  /** Most workgroups, which then take several blocks of columns in turn; for kernels that prepare x first. */
+  readonly workgroups?: number;
+}
+
+/** One product over units of the weight. */
+export interface DecodePhase {
+  /** Binding of type `array<vec4<u32>>`. */
+  readonly right: string;
+  /** Units from one column to the next, all of which are read. */
+  readonly units: number;
+  /** Prefix of the sums `prefix_column_row`. */
+  readonly sum: string;
+  /** WGSL type of the sums. */
+  readonly type: "i32" | "f32";
+  /** Statements that make row `m` of x ready at `unit`. */
+  loadRow(m: number, unit: string): string;
+  /** WGSL expression of type u32 that is read along with a unit, given its number and its column. */
+  readonly beside?: (unit: string, column: string) => string;
+  /** Statements that make a fetched unit of column `r` ready, given its name, its number, the column, and what lay beside. */
+  expand(r: number, fetched: string, unit: string, column: string, beside: string): string;
+  /** Statements that add the product of column `r` and row `m` to `sum`. */
+  multiply(r: number, m: number, sum: string): string;
+}
 
 /** Lanes that hold the same result after the reduction. */
 export function resultSpread({ columns }: DecodeShape, rows: number): number {

@@ -1,7 +1,8 @@
 // What the decode kernels of QUIK share, whether they read codes or quantize x themselves: the products of unpacked vectors
 // and of outliers, and the epilogue.
 import type { CodeBits } from "../specs.ts";
-import type { DecodePhase, DecodeSurroundings } from "./_decode.ts";
+import type { DecodeSurroundings } from "./_decode.ts";
+import type { DecodePhase } from "./_decode_loops.ts";
 import { range } from "./_range.ts";
 
 const LANES = ["x", "y", "z", "w"];

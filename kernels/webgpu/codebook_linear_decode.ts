@@ -2,15 +2,8 @@
 // workgroup turns x into three int8 digits per value (22 bits, one scale per 32 values), `dot4I8Packed` multiplies the
 // digits with the codes as they lie in memory, and a 16-byte load of codes costs some thirty instructions.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeFits,
-  type DecodePhase,
-  decodeShader,
-  type DecodeShape,
-  decodeWorkgroups,
-} from "./_decode.ts";
+import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import {
   digitBytes,

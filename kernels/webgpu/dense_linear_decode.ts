@@ -1,14 +1,7 @@
 // Dense products for a few tokens with float16 or float32 weights: as fast as the weight can be read.
 import type { DenseLinearSpec } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeFits,
-  type DecodePhase,
-  decodeShader,
-  type DecodeShape,
-  decodeWorkgroups,
-} from "./_decode.ts";
+import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { isPlainResult } from "./_result.ts";
 import { definePass, input, type KernelVariant, output } from "./program.ts";
 

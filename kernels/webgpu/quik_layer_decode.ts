@@ -1,14 +1,8 @@
 // A whole QUIK layer for a token or a few in one dispatch: every workgroup quantizes x for itself, which costs less than
 // a dispatch and the wait between two, then multiplies as `quik_linear_decode` does.
 import type { QuikLayerSpec } from "../specs.ts";
-import {
-  decodeEnables,
-  decodeFits,
-  type DecodePhase,
-  decodeShader,
-  type DecodeShape,
-  decodeWorkgroups,
-} from "./_decode.ts";
+import { decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
 import {

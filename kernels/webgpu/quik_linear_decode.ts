@@ -1,14 +1,7 @@
 // QUIK's product for a few tokens: int4 or int8 codes by `dot4I8Packed`, then the float16 outliers, one dispatch.
 import { float16RowBytes, packedRowBytes, type QuikLinearSpec } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeFits,
-  type DecodePhase,
-  decodeShader,
-  type DecodeShape,
-  decodeWorkgroups,
-} from "./_decode.ts";
+import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
