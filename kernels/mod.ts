@@ -5,8 +5,6 @@
  */
 export type { Backend, BackendLimits, DeviceBuffer, Kernel, ReadOptions } from "./backend.ts";
 export * from "./specs.ts";
-export type * from "./quantization_specs.ts";
-export type * from "./fbgemm_specs.ts";
 export type { BufferRole, KernelSignature } from "./_roles.ts";
 export { checkBuffers, kernelSignature, specKey, unsupported } from "./signature.ts";
 export {

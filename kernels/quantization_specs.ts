@@ -1,6 +1,6 @@
 // Ops around quantization besides QUIK's own: any format by its thresholds, group-wise scales, rotations, and the
 // branches that methods add to a quantized product. Conventions are those of specs.ts.
-import type { CodeBits, FloatType, ResultOptions, ScaleType } from "./specs.ts";
+import type { CodeBits, FloatType, ResultOptions, ScaleType } from "./storage.ts";
 
 /**
  * `y = x R` with the rotation `R = D H / sqrt(blockSize)` of `hadamard()` in the quant room, or its inverse: D multiplies
