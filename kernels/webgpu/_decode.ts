@@ -14,7 +14,7 @@ import {
   streamedPhase,
 } from "./_decode_loops.ts";
 import { subgroupEnables, type WebGpuCapabilities } from "./capabilities.ts";
-import type { Workgroups } from "./program.ts";
+import { LINEAR_WORKGROUP, linearMain, type Workgroups } from "./program.ts";
 
 /** Most rows that these kernels take. */
 export const DECODE_ROWS = 16;
@@ -95,17 +95,12 @@ ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
   }`;
   return `
 ${around.declarations ?? ""}
-@compute @workgroup_size(${32 * shape.subgroups})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(32 * shape.subgroups)}
   let lane = local % 32u;
   let result_of_lane = lane / ${spread}u;
   let blocks = (uniforms.columns + ${block - 1}u) / ${block}u;
   let own = (local / 32u) * ${shape.columns}u;
-  var index = workgroup.y * grid.x + workgroup.x;
+  var index = ${LINEAR_WORKGROUP};
   ${parameters.map(([name]) => `var read_${name} = 0.0;`).join(" ")}
   ${around.reads ?? ""}
   ${held ? `${declareHeld(shape, phases)}\n  ${fetch("index")}` : ""}

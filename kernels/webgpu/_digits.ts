@@ -10,6 +10,7 @@ import {
   definePass,
   input,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   scratch,
 } from "./program.ts";
@@ -127,12 +128,7 @@ export function digitsPass(spec: CodebookLinearSpec, capabilities: WebGpuCapabil
     body: `
 const PLACES = ${places}u;
 ${stageFunction(spec)}
-@compute @workgroup_size(${DIGIT_THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(DIGIT_THREADS)}
   let item = ${LINEAR_WORKGROUP} * ${DIGIT_THREADS}u + local;
   let place = min(item / 4u, ${places - 1}u);
   let k = place % ${units}u * ${UNIT}u + 8u * (item % 4u);

@@ -5,6 +5,7 @@ import {
   input,
   type KernelProgram,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -45,12 +46,7 @@ function elementwisePass(
     workgroups: linearWorkgroups(Math.ceil(items / 256)),
     body: `
 ${functions?.(element) ?? ""}
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i < uniforms.items) {
     y[i] = ${shared === undefined ? expression : expression.replaceAll(`${shared}[i]`, "y[i]")};

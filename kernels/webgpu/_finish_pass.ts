@@ -6,6 +6,7 @@ import {
   definePass,
   input,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
   scratch,
@@ -44,12 +45,7 @@ fn finished(row: u32, column: u32) -> f32 {
   return ${activation === undefined ? value : `f(${value})`};
 }
 ${half ? HALF : ""}
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.count) { return; }
   let row = i / uniforms.words;

@@ -9,6 +9,7 @@
 // - Neighboring workgroups take neighboring rows of tiles (`BAND`), so that their operands meet in the L2 cache.
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { range } from "./_range.ts";
+import { LINEAR_WORKGROUP } from "./program.ts";
 
 /** How a workgroup divides its tile; all counts are of 16 x 16 matrices or of subgroups. */
 export interface MatrixShape {
@@ -102,7 +103,7 @@ fn main(
 ) {
   let row_tiles = (uniforms.rows + ${rows - 1}u) / ${rows}u;
   let column_tiles = (uniforms.columns + ${columns - 1}u) / ${columns}u;
-  let index = workgroup.y * grid.x + workgroup.x;
+  let index = ${LINEAR_WORKGROUP};
   let band = index / (${BAND}u * column_tiles);
   let band_rows = min(row_tiles - min(row_tiles, band * ${BAND}u), ${BAND}u);
   if (band_rows == 0u) { return; }

@@ -1,17 +1,13 @@
 // Sums, minima and maxima over the 256 invocations of a workgroup, for ops that take one row per workgroup.
+import { LINEAR_WORKGROUP, linearMain } from "./program.ts";
 
 /** Invocations of a workgroup that reduces. */
 export const REDUCE_THREADS = 256;
 
 /** Parameters of an entry point whose workgroups each take one row, and the row. */
 export const ROW_MAIN = `
-@compute @workgroup_size(${REDUCE_THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let row = workgroup.y * grid.x + workgroup.x;
+${linearMain(REDUCE_THREADS)}
+  let row = ${LINEAR_WORKGROUP};
   if (row >= uniforms.rows) { return; }`;
 
 /**

@@ -5,6 +5,7 @@ import {
   definePass,
   input,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   scratch,
 } from "./program.ts";
@@ -25,12 +26,7 @@ export function roundingPass(
     body: `
 const LOW = vec2<f32>(-65504.0);
 const HIGH = vec2<f32>(65504.0);
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(THREADS)}
   let unit = ${LINEAR_WORKGROUP} * ${THREADS}u + local;
   if (unit >= uniforms.units) { return; }
   let a = x[unit * 2u];

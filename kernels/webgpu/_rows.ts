@@ -1,7 +1,7 @@
 // The product for few rows, such as one token: bound by reading the right operand once. A workgroup computes eight
 // columns; the 32 invocations of a column stride over k together, keep one sum per row in registers, and reduce at the end.
 import { resultOf, type TilePhase } from "./_tile.ts";
-import type { Workgroups } from "./program.ts";
+import { LINEAR_WORKGROUP, linearMain, type Workgroups } from "./program.ts";
 import { range } from "./_range.ts";
 
 const LANES = 32;
@@ -54,13 +54,8 @@ var<workgroup> partial: array<i32, ${THREADS * block}>;
 
 ${declarations.join("\n")}
 
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let column0 = (workgroup.y * grid.x + workgroup.x) * ${COLUMNS}u;
+${linearMain(THREADS)}
+  let column0 = ${LINEAR_WORKGROUP} * ${COLUMNS}u;
   let own_column = column0 + local / ${LANES}u;
   let lane = local % ${LANES}u;
   ${prologue}

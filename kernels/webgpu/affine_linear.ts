@@ -14,6 +14,7 @@ import {
   type KernelProgram,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
   scratch,
@@ -24,14 +25,6 @@ const CODES = 0;
 const ROW_SUMS = 1;
 const COLUMN_TERMS = 2;
 const REAL = 3;
-
-const PARAMETERS = `
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {`;
 
 /** Codes less 128, which fit int8, and their sum over each row. One workgroup takes one row. */
 function quantizePass({ rows, inner }: AffineLinearSpec): ComputePass {
@@ -51,7 +44,7 @@ var<workgroup> total: atomic<i32>;
 fn code(value: f32) -> i32 {
   return i32(clamp(round(value / qparams[0]) + qparams[1], 0.0, 255.0)) - 128;
 }
-${PARAMETERS}
+${linearMain(256)}
   let row = ${LINEAR_WORKGROUP};
   if (row >= uniforms.rows) { return; }
   // Explicitly, since Dawn is asked not to clear workgroup memory.
@@ -89,7 +82,7 @@ function columnPass({ columns, inner, bias }: AffineLinearSpec): ComputePass {
     ],
     uniforms: { columns, inner },
     workgroups: linearWorkgroups(Math.ceil(columns / 256)),
-    body: `${PARAMETERS}
+    body: `${linearMain(256)}
   let column = ${LINEAR_WORKGROUP} * 256u + local;
   if (column >= uniforms.columns) { return; }
   let shift = 128 - i32(qparams[1]);
@@ -148,7 +141,7 @@ function requantizePass({ rows, columns }: AffineLinearSpec): ComputePass {
 fn code(value: f32) -> u32 {
   return u32(clamp(round(value / qparams[2]) + qparams[3], 0.0, 255.0));
 }
-${PARAMETERS}
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.count) { return; }
   let start = i / uniforms.words * uniforms.columns;

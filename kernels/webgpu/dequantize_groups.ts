@@ -7,6 +7,7 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -51,12 +52,7 @@ export const dequantizeGroupsVariants: readonly KernelVariant<DequantizeGroupsSp
 ${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
 ${readCode(bits)}
 
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.count) { return; }
   let row = i / uniforms.columns;

@@ -12,6 +12,7 @@ import {
   type KernelProgram,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
   scratch,
@@ -44,12 +45,7 @@ function tablesPass(spec: GptqSweepSpec): ComputePass {
     uniforms: { end },
     workgroups: linearWorkgroups(Math.ceil(end / 256)),
     body: `
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.end) { return; }
   if (i < ${codes - 1}u) { tables[i] = thresholds[i]; }
@@ -95,13 +91,8 @@ fn encode(value: f32) -> u32 {
   return tables[${places.codes}u + count];
 }
 
-@compute @workgroup_size(${ROWS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let row0 = (workgroup.y * grid.x + workgroup.x) * ${ROWS}u;
+${linearMain(ROWS)}
+  let row0 = ${LINEAR_WORKGROUP} * ${ROWS}u;
   let row = row0 + local;
   for (var i = local; i < ${BLOCK * ROWS}u; i += ${ROWS}u) {
     let from_row = min(row0 + i / ${BLOCK}u, uniforms.rows - 1u);

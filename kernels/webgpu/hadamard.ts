@@ -8,6 +8,7 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
   scratch,
@@ -16,14 +17,6 @@ import {
 const THREADS = 256;
 /** Elements of a workgroup: 16 KiB, which every device has. */
 const CHUNK = 4096;
-
-const MAIN = `
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {`;
 
 /** Elements that the first pass transforms together. */
 function chunkOf({ blockSize, order }: HadamardSpec): number {
@@ -52,7 +45,7 @@ function chunkPass(spec: HadamardSpec, last: boolean): ComputePass {
     workgroups: linearWorkgroups(Math.ceil(rows * columns / span)),
     body: `
 var<workgroup> values: array<f32, ${span}>;
-${MAIN}
+${linearMain(THREADS)}
   let start = ${LINEAR_WORKGROUP} * ${span}u;
   for (var j = local; j < ${span}u; j += ${THREADS}u) {
     let i = min(start + j, uniforms.count - 1u);
@@ -95,7 +88,7 @@ function mixPass(spec: HadamardSpec): ComputePass {
     uniforms: { count: rows * columns, columns },
     workgroups: linearWorkgroups(Math.ceil(rows * columns / THREADS)),
     body: `
-${MAIN}
+${linearMain(THREADS)}
   let i = ${LINEAR_WORKGROUP} * ${THREADS}u + local;
   if (i >= uniforms.count) { return; }
   let start = i / ${blockSize}u * ${blockSize}u + i % ${chunk}u;

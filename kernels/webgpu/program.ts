@@ -130,6 +130,15 @@ export function linearWorkgroups(count: number): Workgroups {
 /** The index of a workgroup in a `linearWorkgroups` dispatch, given builtins `workgroup` and `grid` (`num_workgroups`). */
 export const LINEAR_WORKGROUP = "(workgroup.y * grid.x + workgroup.x)";
 
+/** Opens the main function of a shader with `linearWorkgroups`: `workgroup`, `grid`, and an invocation's number, `local`. */
+export const linearMain = (threads: number): string =>
+  `@compute @workgroup_size(${threads})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {`;
+
 /**
  * Variants in the order in which a device should try them: those that suit a spec first.
  *

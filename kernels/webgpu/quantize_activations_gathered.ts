@@ -16,6 +16,7 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -96,12 +97,7 @@ function body(spec: QuantizeActivationsSpec): string {
   return `
 ${rowCodesMemory(subgroups)}
 
-@compute @workgroup_size(${32 * subgroups})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(32 * subgroups)}
   let row = ${LINEAR_WORKGROUP};
   if (row >= uniforms.rows) { return; }
   let lane = local % 32u;

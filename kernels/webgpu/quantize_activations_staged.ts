@@ -12,6 +12,7 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -95,12 +96,7 @@ var<workgroup> highs: array<f32, ${threads}>;
 // Eight neighbors per invocation would meet in the same banks; one word in 33 is left out.
 fn spread(column: u32) -> u32 { return column + (column >> 5u); }
 
-@compute @workgroup_size(${threads})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(threads)}
   let row = ${LINEAR_WORKGROUP};
   if (row >= uniforms.rows) { return; }
   for (var v = local; v < ${columns / 4}u; v += ${threads}u) {

@@ -8,19 +8,12 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
 
 const THREADS = 256;
-
-const MAIN = `
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {`;
 
 function scalesPass({ rows, columns, groupSize, limit }: QuantizeGroupsSpec): ComputePass {
   const lanes = Math.min(THREADS, 2 ** Math.ceil(Math.log2(Math.min(groupSize, columns))));
@@ -31,7 +24,7 @@ function scalesPass({ rows, columns, groupSize, limit }: QuantizeGroupsSpec): Co
     workgroups: linearWorkgroups(Math.ceil(rows * groups * lanes / THREADS)),
     body: `
 var<workgroup> slots: array<f32, ${THREADS}>;
-${MAIN}
+${linearMain(THREADS)}
   let group = ${LINEAR_WORKGROUP} * ${THREADS / lanes}u + local / ${lanes}u;
   let lane = local % ${lanes}u;
   var highest = 0.0;
@@ -80,7 +73,7 @@ fn encode(value: f32) -> u32 {
   }
   return code_table[count];
 }
-${MAIN}
+${linearMain(THREADS)}
   let i = ${LINEAR_WORKGROUP} * ${THREADS}u + local;
   if (i >= uniforms.count) { return; }
   let row = i / uniforms.words;

@@ -5,6 +5,7 @@ import {
   input,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -28,12 +29,7 @@ export const ropeVariants: readonly KernelVariant<RopeSpec>[] = [{
         uniforms: { count, heads, pairs },
         workgroups: linearWorkgroups(Math.ceil(count / 256)),
         body: `
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.count) { return; }
   let pair = i % uniforms.pairs;

@@ -8,6 +8,7 @@ import {
   type KernelProgram,
   type KernelVariant,
   LINEAR_WORKGROUP,
+  linearMain,
   linearWorkgroups,
   output,
 } from "./program.ts";
@@ -24,12 +25,7 @@ function perElement(
       uniforms: { count: rows * columns, columns },
       workgroups: linearWorkgroups(Math.ceil(rows * columns / 256)),
       body: `
-@compute @workgroup_size(256)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
+${linearMain(256)}
   let i = ${LINEAR_WORKGROUP} * 256u + local;
   if (i >= uniforms.count) { return; }
   let row = i / uniforms.columns;
