@@ -1,40 +1,18 @@
-// Weight-only products of any 4-bit format on float16 subgroup matrices, for specs that allow rounding to float16: a first
-// pass rounds x, the second turns codes into float16 weights on their way into workgroup memory, through the table and the
-// scale of their group.
-import { type CodebookLinearSpec, float16RowBytes, packedRowBytes } from "../specs.ts";
-import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
-import { wholeRows } from "./_matrix_operands.ts";
-import { type MatrixOperand, matrixPhase } from "./_matrix_phase.ts";
+// Weight-only products of any 4-bit format on float16 subgroup matrices, for specs that allow rounding to float16: codes
+// turn into float16 weights on their way into workgroup memory, through the table and the scale of their group.
+import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
+import { FLOAT16_BLOCK, float16Product, type Float16Right } from "./_matrix_float16.ts";
+import type { MatrixOperand } from "./_matrix_phase.ts";
 import { matrixSuits, type NamedMatrixShape, TALL_MATRIX_SHAPES } from "./_matrix_shapes.ts";
-import {
-  declareSums,
-  matrixEnables,
-  matrixFits,
-  matrixPrologue,
-  type MatrixShape,
-  matrixTile,
-  tiling,
-} from "./_matrix_tile.ts";
+import { matrixFits } from "./_matrix_tile.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
-import { roundingPass } from "./_round_pass.ts";
-import {
-  type ComputePass,
-  definePass,
-  input,
-  type KernelVariant,
-  linearWorkgroups,
-  output,
-  scratch,
-} from "./program.ts";
-
-/** Codes of a row in one block: 64 bytes of float16. */
-const BLOCK = 32;
+import { input, type KernelVariant } from "./program.ts";
 
 /** Rows of codes: a quarter of a block is a word of eight, four of which go to each of two slabs. */
 function tableRows(spec: CodebookLinearSpec, rows: string | undefined): MatrixOperand {
   const scales = floatStorage(spec.scaleType);
   const group = (row: string, block: string): string =>
-    `${row} * uniforms.groups + min(${block} * ${BLOCK}u / ${spec.groupSize}u, uniforms.groups - 1u)`;
+    `${row} * uniforms.groups + min(${block} * ${FLOAT16_BLOCK}u / ${spec.groupSize}u, uniforms.groups - 1u)`;
   return {
     buffer: "right",
     load: "u32",
@@ -58,60 +36,36 @@ function tableRows(spec: CodebookLinearSpec, rows: string | undefined): MatrixOp
   };
 }
 
-function productPass(spec: CodebookLinearSpec, shape: MatrixShape): ComputePass {
-  const { rows, columns, inner, bias, zeroPoint, scaleType, groupSize } = spec;
-  const tile = matrixTile(shape);
-  const tiles = tiling(shape, rows, columns);
-  const phase = {
-    component: "f16" as const,
-    left: wholeRows({ buffer: "left", rowBytes: float16RowBytes(inner), rows: tiles.leftRows }),
-    right: tableRows(spec, tiles.rightRows),
-    blocks: Math.ceil(inner / BLOCK),
-  };
-  const epilogue = {
-    from: "f32" as const,
-    perColumns: bias ? "let bias_here = bias[min(column, uniforms.columns - 1u) / 4u];" : "",
-    result: bias ? "sums_here + bias_here" : "sums_here",
-  };
-  return definePass({
-    enables: matrixEnables(["f16"]),
+function tableOf(spec: CodebookLinearSpec): Float16Right {
+  const { inner, groupSize, scaleType, zeroPoint } = spec;
+  return {
+    operand: (rows) => tableRows(spec, rows),
     bindings: [
-      scratch(0, "left", "array<vec4<u32>>", "read"),
       input(1, "right", "array<u32>"),
       input(2, "table", "array<f32>"),
       input(3, "scales", floatStorage(scaleType).binding),
       ...(zeroPoint ? [input(4, "zeros", "array<f32>")] : []),
-      ...(bias ? [input(zeroPoint ? 5 : 4, "bias", "array<vec4<f32>>")] : []),
-      output(0, "y", resultType(columns, "f32")),
     ],
-    uniforms: { rows, columns, groups: Math.ceil(inner / groupSize) },
-    workgroups: linearWorkgroups(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
-    body: `
+    uniforms: { groups: Math.ceil(inner / groupSize) },
+    declarations: `
 var<workgroup> levels: array<f32, 16>;
-${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
-${matrixPrologue(shape, tiles)}
+${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}`,
+    prologue: `
   if (local < 16u) { levels[local] = table[local]; }
-  workgroupBarrier();
-${declareSums(shape, "sum", "f32")}
-${matrixPhase(shape, phase, "sum")}
-${drainSums(shape, "sum", epilogue, (results) => storeResults(columns, results))}
-}`,
-  });
+  workgroupBarrier();`,
+  };
 }
 
 /** The variant of one tile shape. */
-export function codebookLinearMatrix([name, shape]: NamedMatrixShape): KernelVariant<CodebookLinearSpec> {
+function codebookLinearMatrix([name, shape]: NamedMatrixShape): KernelVariant<CodebookLinearSpec> {
   return {
     name,
     supports: (spec, capabilities) =>
       spec.bits === 4 && spec.allowFloat16 === true && spec.inner % 8 === 0 && spec.inner > 0 &&
-      (spec.groupSize % BLOCK === 0 || spec.groupSize >= spec.inner) &&
+      (spec.groupSize % FLOAT16_BLOCK === 0 || spec.groupSize >= spec.inner) &&
       matrixFits(shape, ["f16"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
-    generate: (spec) => ({
-      passes: [roundingPass(spec), productPass(spec, shape)],
-      scratch: [spec.rows * float16RowBytes(spec.inner)],
-    }),
+    generate: (spec) => float16Product(spec, shape, tableOf(spec)),
   };
 }
 

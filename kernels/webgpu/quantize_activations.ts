@@ -7,7 +7,8 @@ import {
   type QuantizeActivationsSpec,
 } from "../specs.ts";
 import { REDUCE_THREADS, reduceFunctions, ROW_MAIN } from "./_reduce.ts";
-import { definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
+import { quantizeBindings } from "./_quik_bindings.ts";
+import { definePass, type KernelVariant, linearWorkgroups } from "./program.ts";
 
 function body({ bits, outliers }: QuantizeActivationsSpec): string {
   const perWord = 32 / bits;
@@ -65,14 +66,7 @@ const workgroupPerRow: KernelVariant<QuantizeActivationsSpec> = {
     const base = columns - outliers;
     return {
       passes: [definePass({
-        bindings: [
-          input(0, "x", "array<f32>"),
-          input(1, "base_columns", "array<u32>"),
-          ...(outliers > 0 ? [input(2, "outlier_columns", "array<u32>")] : []),
-          output(0, "codes", "array<u32>"),
-          output(1, "qparams", "array<vec2<f32>>"),
-          ...(outliers > 0 ? [output(2, "outlier_values", "array<u32>")] : []),
-        ],
+        bindings: quantizeBindings(spec, 1),
         uniforms: {
           rows,
           columns,

@@ -11,15 +11,8 @@ import {
   rowCodes,
   rowCodesMemory,
 } from "./_row_codes.ts";
-import {
-  definePass,
-  input,
-  type KernelVariant,
-  LINEAR_WORKGROUP,
-  linearMain,
-  linearWorkgroups,
-  output,
-} from "./program.ts";
+import { quantizeBindings } from "./_quik_bindings.ts";
+import { definePass, type KernelVariant, LINEAR_WORKGROUP, linearMain, linearWorkgroups } from "./program.ts";
 import { range } from "./_range.ts";
 
 /** Most values that an invocation holds. */
@@ -117,14 +110,7 @@ export const quantizeActivationsGatheredVariants: readonly KernelVariant<Quantiz
   generate: (spec, capabilities) => ({
     passes: [definePass({
       enables: decodeEnables(capabilities),
-      bindings: [
-        input(0, "x", "array<f32>"),
-        input(1, "base_columns", "array<u32>"),
-        ...(spec.outliers > 0 ? [input(2, "outlier_columns", "array<u32>")] : []),
-        output(0, "codes", "array<u32>"),
-        output(1, "qparams", "array<vec2<f32>>"),
-        ...(spec.outliers > 0 ? [output(2, "outlier_values", "array<u32>")] : []),
-      ],
+      bindings: quantizeBindings(spec, 1),
       uniforms: { rows: spec.rows },
       workgroups: linearWorkgroups(spec.rows),
       body: body(spec),

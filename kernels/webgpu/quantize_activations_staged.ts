@@ -7,15 +7,8 @@ import {
   type QuantizeActivationsSpec,
 } from "../specs.ts";
 import { decodeEnables, decodeFits } from "./_decode.ts";
-import {
-  definePass,
-  input,
-  type KernelVariant,
-  LINEAR_WORKGROUP,
-  linearMain,
-  linearWorkgroups,
-  output,
-} from "./program.ts";
+import { quantizeBindings } from "./_quik_bindings.ts";
+import { definePass, type KernelVariant, LINEAR_WORKGROUP, linearMain, linearWorkgroups } from "./program.ts";
 import { range } from "./_range.ts";
 
 /** Most code words of a row that one invocation keeps. */
@@ -157,14 +150,7 @@ const staged: KernelVariant<QuantizeActivationsSpec> = {
   generate: (spec, capabilities) => ({
     passes: [definePass({
       enables: decodeFits(capabilities) ? decodeEnables(capabilities) : [],
-      bindings: [
-        input(0, "x", "array<vec4<f32>>"),
-        input(1, "base_columns", "array<vec4<u32>>"),
-        ...(spec.outliers > 0 ? [input(2, "outlier_columns", "array<u32>")] : []),
-        output(0, "codes", "array<u32>"),
-        output(1, "qparams", "array<vec2<f32>>"),
-        ...(spec.outliers > 0 ? [output(2, "outlier_values", "array<u32>")] : []),
-      ],
+      bindings: quantizeBindings(spec, 4),
       uniforms: { rows: spec.rows },
       workgroups: linearWorkgroups(spec.rows),
       body: body(spec, threadsFor(spec), decodeFits(capabilities)),
