@@ -18,6 +18,7 @@ import {
   type ComputePass,
   definePass,
   input,
+  inTextOrder,
   type KernelProgram,
   linearWorkgroups,
   output,
@@ -40,7 +41,7 @@ export interface Float16Product {
 export interface Float16Right {
   /** How its rows are read, given the WGSL expression of `MatrixOperand.rows`. */
   readonly operand: (rows: string | undefined) => MatrixOperand;
-  /** Its buffers, from input 1 on; the bias follows them. */
+  /** Its buffers, from input 1 on, the weight first; the bias follows them. */
   readonly bindings: readonly Binding[];
   /** Uniforms besides `rows` and `columns`. */
   readonly uniforms?: Readonly<Record<string, number>>;
@@ -76,11 +77,13 @@ function productPass(
     perColumns: bias ? "let bias_here = bias[min(column, uniforms.columns - 1u) / 4u];" : "",
     result: bias ? "sums_here + bias_here" : "sums_here",
   };
+  const [weight, ...others] = right.bindings;
+  const operands = [scratch(0, "left", "array<vec4<u32>>", "read"), weight];
   return definePass({
     enables: matrixEnables(["f16"]),
     bindings: [
-      scratch(0, "left", "array<vec4<u32>>", "read"),
-      ...right.bindings,
+      ...(shape.ordered ? operands.map(inTextOrder) : operands),
+      ...others,
       ...(bias ? [input(right.bindings.length + 1, "bias", "array<vec4<f32>>")] : []),
       output(0, "y", resultType(columns, "f32")),
     ],

@@ -37,7 +37,7 @@ const LINE = "(local / 32u) * 8u + ((local / 4u) % 4u) * 2u + (local / 16u) % 2u
 export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: string): string {
   const { ahead } = shape;
   const { slabs } = phase.left;
-  const sets = registerSets(shape);
+  const sets = shape.inFlight;
   const sides = [staging(shape, phase, "left"), staging(shape, phase, "right")];
   const each = (f: (side: Staging) => string): string => sides.map(f).join("\n      ");
   // Slabs are written one step before they are read, and where they are read a step ahead, two before they are multiplied.
@@ -64,7 +64,7 @@ export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: stri
   };
   const block = (set: number): string =>
     [
-      ...(set === 0 ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
+      ...(set === 0 || phase.blocks % sets === 0 ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
       ...range(slabs).map((slab) => step(set * slabs + slab)),
     ].join("\n      ");
   return `
@@ -80,11 +80,6 @@ export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: stri
       ${range(sets).map(block).join("\n      ")}
     }
   }`;
-}
-
-/** Blocks that are on their way from storage. */
-function registerSets({ ahead }: MatrixShape): number {
-  return ahead ? 1 : 2;
 }
 
 function matrixTypes({ component }: MatrixPhase): { left: string; right: string } {
@@ -142,7 +137,7 @@ const declare = (name: string, { load, beside = [] }: MatrixOperand): string =>
 function staging(shape: MatrixShape, phase: MatrixPhase, side: "left" | "right"): Staging {
   const operand = phase[side];
   const { rows, columns, threads } = matrixTile(shape);
-  const sets = registerSets(shape);
+  const sets = shape.inFlight;
   const lines = side === "left" ? rows : columns;
   const perPass = threads / 4;
   const passes = range(lines / perPass);

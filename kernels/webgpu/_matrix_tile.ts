@@ -17,11 +17,14 @@ export interface MatrixShape {
   readonly matrices: readonly [rows: number, columns: number];
   /** Subgroups down and across in the tile of the workgroup. */
   readonly subgroups: readonly [rows: number, columns: number];
-  /**
-   * Whether a subgroup reads the matrices of a slab one step before it multiplies them: no step starts with waiting for
-   * them, at the price of registers. Otherwise the registers hold a second block on its way from storage.
-   */
+  /** Whether a subgroup reads the matrices of a slab one step before it multiplies them: no step starts with waiting for
+   * them, at the price of registers. */
   readonly ahead: boolean;
+  /** Blocks on their way from storage, in registers. */
+  readonly inFlight: number;
+  /** Whether both operands are read `inTextOrder`: two blocks in flight beside matrices read ahead fit the registers
+   * only so. */
+  readonly ordered: boolean;
 }
 
 /** Rows of tiles that are walked together. */

@@ -162,13 +162,18 @@ export class WebGpuBackend implements Backend {
     const targets = outputs.map((buffer) => this.#own(buffer));
     const temporary: WebGpuBuffer[] = [];
     const owned = inputs.map((buffer) => this.#own(buffer));
-    const shared = owned.filter((source) => targets.includes(source));
+    const bindsWritably = kernel.passes.some(({ pass }) =>
+      pass.bindings.some(({ writes, source }) => writes && source.from === "input")
+    );
+    const shared = owned.filter((source, i) =>
+      targets.includes(source) || (bindsWritably && owned.indexOf(source) < i)
+    );
     const inPlace = shared.length === 1 && shared[0] === targets[0]
       ? kernel.inPlace[owned.indexOf(targets[0])]
       : undefined;
     const sources = owned.map((source) => {
       if (inPlace !== undefined || !shared.includes(source)) return source;
-      // WebGPU forbids reading and writing one buffer in the same dispatch.
+      // WebGPU forbids binding one buffer twice in a dispatch if either binding is writable.
       const copy = this.#pool.allocate(source.byteLength);
       this.#queue.copy(source.gpu, copy.gpu, Math.ceil(source.byteLength / 4) * 4);
       temporary.push(copy);

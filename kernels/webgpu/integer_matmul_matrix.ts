@@ -2,7 +2,13 @@
 import type { IntegerMatmulSpec } from "../specs.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { integerMatrixPhase } from "./_matrix_integer.ts";
-import { MATRIX_SHAPES, matrixSuits, type NamedMatrixShape, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
+import {
+  MATRIX_SHAPES,
+  matrixSuits,
+  MIXED_MATRIX_SHAPES,
+  type NamedMatrixShape,
+  WHOLE_MATRIX_SHAPES,
+} from "./_matrix_shapes.ts";
 import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
 import { matrixPhase } from "./_matrix_phase.ts";
 import {
@@ -15,9 +21,11 @@ import {
   tiling,
 } from "./_matrix_tile.ts";
 import {
+  type Binding,
   type ComputePass,
   definePass,
   input,
+  inTextOrder,
   type KernelVariant,
   linearWorkgroups,
   output,
@@ -27,11 +35,15 @@ function pass(spec: IntegerMatmulSpec, shape: MatrixShape): ComputePass {
   const tile = matrixTile(shape);
   const { declarations, phase } = integerMatrixPhase(spec, shape);
   const result = exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
+  const operand = (index: number, name: "left" | "right"): Binding => {
+    const binding = input(index, name, `array<${phase[name].load}>`);
+    return shape.ordered ? inTextOrder(binding) : binding;
+  };
   return definePass({
     enables: matrixEnables(["i8"]),
     bindings: [
-      input(0, "left", `array<${phase.left.load}>`),
-      input(1, "right", `array<${phase.right.load}>`),
+      operand(0, "left"),
+      operand(1, "right"),
       output(0, "y", resultType(spec.columns, "i32")),
     ],
     uniforms: { rows: spec.rows, columns: spec.columns },
@@ -47,15 +59,15 @@ ${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spe
   });
 }
 
-/** The variant of one tile shape, for packed codes on both sides or for others. */
+/** The variant of one tile shape, for codes of so many bits together. */
 export function integerMatmulMatrix(
   [name, shape]: NamedMatrixShape,
-  packed: boolean,
+  bits: 8 | 12 | 16,
 ): KernelVariant<IntegerMatmulSpec> {
   return {
     name,
     supports: ({ activationBits, weightBits }, capabilities) =>
-      (activationBits === 4 && weightBits === 4) === packed && matrixFits(shape, ["i8"], capabilities),
+      activationBits + weightBits === bits && matrixFits(shape, ["i8"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
     generate: (spec) => ({ passes: [pass(spec, shape)] }),
   };
@@ -63,6 +75,7 @@ export function integerMatmulMatrix(
 
 /** Variants of `integer_matmul` on subgroup matrices. */
 export const integerMatmulMatrixVariants: readonly KernelVariant<IntegerMatmulSpec>[] = [
-  ...MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, true)),
-  ...WHOLE_MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, false)),
+  ...MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, 8)),
+  ...MIXED_MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, 12)),
+  ...WHOLE_MATRIX_SHAPES.map((shape) => integerMatmulMatrix(shape, 16)),
 ];

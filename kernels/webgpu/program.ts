@@ -15,7 +15,7 @@ export interface Binding {
   readonly name: string;
   /** The type of the variable in WGSL, such as `array<vec4<u32>>`. */
   readonly type: string;
-  /** Whether the shader writes to it. */
+  /** Whether it is declared writable: the shader writes to it, or reads it `inTextOrder`. */
   readonly writes: boolean;
   /** Where the buffer comes from. */
   readonly source: BindingSource;
@@ -113,6 +113,14 @@ export function output(index: number, name: string, type: string): Binding {
 /** A binding to scratch buffer `index` of the program. */
 export function scratch(index: number, name: string, type: string, access: "read" | "write"): Binding {
   return { name, type, writes: access === "write", source: { from: "scratch", index } };
+}
+
+/**
+ * A binding that a shader only reads, declared as if it wrote to it: so declared, a compiler keeps the reads where the text
+ * has them, between its barriers, instead of moving them to where it sees fit.
+ */
+export function inTextOrder(binding: Binding): Binding {
+  return { ...binding, writes: true };
 }
 
 /**
