@@ -68,7 +68,7 @@ function weightOnly([rows, columns, inner]: Shape): KernelSpec {
     zeroPoint: false,
     bias: false,
     evenLevels: true,
-    allowFloat16: rows > 16,
+    allowFloat16: true,
   };
 }
 

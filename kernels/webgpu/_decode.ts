@@ -9,8 +9,10 @@ import {
   type DecodeShape,
   heldFetches,
   heldProducts,
+  heldUnits,
   reduction,
   resultSpread,
+  sharedFetches,
   streamedPhase,
 } from "./_decode_loops.ts";
 import { subgroupEnables, type WebGpuCapabilities } from "./capabilities.ts";
@@ -27,10 +29,16 @@ export function decodeFits({ subgroups, subgroupMinSize, subgroupMaxSize }: WebG
 /** Directives of these kernels. */
 export const decodeEnables = subgroupEnables;
 
+/** Blocks of columns, and the workgroups that take them in turn: as few as need no more turns than the most would. */
+function division(shape: DecodeShape, columns: number): { blocks: number; count: number; turns: number } {
+  const blocks = Math.max(1, Math.ceil(columns / (shape.columns * shape.subgroups)));
+  const turns = Math.ceil(blocks / Math.min(blocks, shape.workgroups ?? blocks));
+  return { blocks, count: Math.ceil(blocks / turns), turns };
+}
+
 /** Size of the dispatch. */
 export function decodeWorkgroups(shape: DecodeShape, columns: number): Workgroups {
-  const blocks = Math.max(1, Math.ceil(columns / (shape.columns * shape.subgroups)));
-  const count = Math.min(blocks, shape.workgroups ?? blocks);
+  const { count } = division(shape, columns);
   const lines = Math.ceil(count / 65535);
   return [Math.ceil(count / lines), lines, 1];
 }
@@ -61,79 +69,84 @@ const EARLY_ROWS = 2;
  *
  * @param shape How the columns are divided.
  * @param rows Rows of x.
+ * @param columns Columns of the result.
  * @param phases Products to sum up.
  * @param around What surrounds them.
- * @returns WGSL. It reads `uniforms.columns`.
+ * @returns WGSL.
  */
 export function decodeShader(
   shape: DecodeShape,
-  rows: number,
+  { rows, columns }: { readonly rows: number; readonly columns: number },
   phases: readonly DecodePhase[],
   around: DecodeSurroundings,
 ): string {
   const block = shape.columns * shape.subgroups;
-  const held = phases.reduce((sum, { units }) => sum + Math.ceil(units / 32), 0) * shape.columns <= MOST_HELD;
+  const { blocks, turns } = division(shape, columns);
+  const held = heldUnits(shape, phases) <= MOST_HELD;
   const { parameters = [] } = around;
   const readParameters = (index: string): string =>
-    `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, uniforms.columns - 1u); ${
-      parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")
-    }`;
-  const fetch = (index: string): string =>
-    `{
-    ${parameters.length === 0 ? "" : readParameters(index)}
-    ${columnNames(shape, `${index} * ${block}u + own`)}
-    ${heldFetches(shape, phases)}
+    parameters.length === 0
+      ? ""
+      : `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, ${
+        columns - 1
+      }u); ${parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")}`;
+  const fetch = `{
+    ${columnNames(shape, `index * ${block}u + own`, columns)}
+    ${readParameters("index")}
+    ${held ? sharedFetches(shape, phases) : ""}
+    ${held ? heldFetches(shape, phases) : ""}
   }`;
   const spread = resultSpread(shape, rows);
   const finish = `{
 ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
     let row = result_of_lane / ${shape.columns}u;
     let column = column0 + result_of_lane % ${shape.columns}u;
-    if (lane % ${spread}u == 0u && row < ${rows}u && column < uniforms.columns) {
+    if (lane % ${spread}u == 0u && row < ${rows}u && column < ${columns}u) {
       ${around.result((phase) => `mine_${phase}`)}
     }
   }`;
-  return `
-${around.declarations ?? ""}
-${linearMain(32 * shape.subgroups)}
-  let lane = local % 32u;
-  let result_of_lane = lane / ${spread}u;
-  let blocks = (uniforms.columns + ${block - 1}u) / ${block}u;
-  let own = (local / 32u) * ${shape.columns}u;
-  var index = ${LINEAR_WORKGROUP};
-  ${parameters.map(([name]) => `var read_${name} = 0.0;`).join(" ")}
-  ${around.reads ?? ""}
-  ${held ? `${declareHeld(shape, phases)}\n  ${fetch("index")}` : ""}
-  ${around.prologue ?? ""}
-  // The first block is not asked whether it exists (if not, nothing is written): behind a condition, a compiler was seen to
-  // put the first reads off until after the prologue.
-  loop {
+  const products = `
     let column0 = index * ${block}u + own;
-    ${held ? "" : `{ ${readParameters("index")} }`}
-    index += grid.x * grid.y;
     ${phases.map((phase) => declareSums(shape, rows, phase)).join("\n    ")}
+    ${parameters.map(([name]) => `let ${name} = read_${name};`).join(" ")}
     {
-      ${columnNames(shape, "column0")}
+      ${columnNames(shape, "column0", columns)}
       ${
     held
       ? heldProducts(shape, rows, phases)
       : phases.map((phase) => streamedPhase(shape, rows, phase)).join("\n")
   }
-    }
-    ${parameters.map(([name]) => `let ${name} = read_${name};`).join(" ")}
-    ${
-    held && rows <= EARLY_ROWS
-      ? `// The next reads are on their way while the sums meet.
-    if (index >= blocks) {
+    }`;
+  const turn = held && rows <= EARLY_ROWS
+    ? `index += grid.x * grid.y;
+    // The next reads are on their way while the sums meet.
+    if (index >= ${blocks}u) {
       ${finish}
       break;
     }
-    ${fetch("index")}
+    ${fetch}
     ${finish}`
-      : `${finish}
-    if (index >= blocks) { break; }
-    ${held ? fetch("index") : ""}`
-  }
-  }
+    : `${finish}
+    index += grid.x * grid.y;
+    if (index >= ${blocks}u) { break; }
+    ${fetch}`;
+  // Before a loop that uses them, and so before the prologue, a compiler asks for the first reads; without one it puts them
+  // off. That saves registers, which is better where nothing else is to be done meanwhile.
+  const once = turns === 1 && around.prologue === undefined;
+  return `
+${around.declarations ?? ""}
+${linearMain(32 * shape.subgroups)}
+  let lane = local % 32u;
+  let result_of_lane = lane / ${spread}u;
+  let own = (local / 32u) * ${shape.columns}u;
+  var index = ${LINEAR_WORKGROUP};
+  ${parameters.map(([name]) => `var read_${name} = 0.0;`).join(" ")}
+  ${around.reads ?? ""}
+  ${held ? declareHeld(shape, phases) : ""}
+  ${fetch}
+  ${around.prologue ?? ""}
+  // The first block is not asked whether it exists (if not, nothing is written): behind a condition, a compiler was seen to
+  // put the first reads off until after the prologue.
+  ${once ? `{${products}\n    ${finish}\n  }` : `loop {${products}\n    ${turn}\n  }`}
 }`;
 }

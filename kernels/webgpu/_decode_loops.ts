@@ -13,6 +13,23 @@ export interface DecodeShape {
   readonly workgroups?: number;
 }
 
+/** A word of 32 bits that is read along with a unit, such as the scale of its group. */
+export interface BesideUnit {
+  /** WGSL expression of type u32, given the number of the unit and its column. */
+  read(unit: string, column: string): string;
+  /** Where the words of a column lie together: a subgroup reads each once, and its invocations pass them around. */
+  readonly shared?: {
+    /** Words of a column. */
+    readonly count: number;
+    /** Words that the 32 units of one load need; divides 32. */
+    readonly perLoad: number;
+    /** WGSL expression: which of those an invocation needs, `lane` being known. */
+    readonly ofLane: string;
+    /** WGSL expression of type u32: a word of a column. */
+    read(word: string, column: string): string;
+  };
+}
+
 /** One product over units of the weight. */
 export interface DecodePhase {
   /** Binding of type `array<vec4<u32>>`. */
@@ -25,8 +42,8 @@ export interface DecodePhase {
   readonly type: "i32" | "f32";
   /** Statements that make row `m` of x ready at `unit`. */
   loadRow(m: number, unit: string): string;
-  /** WGSL expression of type u32 that is read along with a unit, given its number and its column. */
-  readonly beside?: (unit: string, column: string) => string;
+  /** What is read along with a unit. */
+  readonly beside?: BesideUnit;
   /** Statements that make a fetched unit of column `r` ready, given its name, its number, the column, and what lay beside. */
   expand(r: number, fetched: string, unit: string, column: string, beside: string): string;
   /** Statements that add the product of column `r` and row `m` to `sum`. */
@@ -77,10 +94,9 @@ export function reduction(
     let mine_${p} = ${names[0]};`;
 }
 
-export const columnNames = (shape: DecodeShape, start: string): string =>
-  range(shape.columns).map((r) => `let column_${r} = min(${start} + ${r}u, uniforms.columns - 1u);`).join(
-    " ",
-  );
+/** Names the columns of a block, those beyond the last one being the last one. */
+export const columnNames = (shape: DecodeShape, start: string, columns: number): string =>
+  range(shape.columns).map((r) => `let column_${r} = min(${start} + ${r}u, ${columns - 1}u);`).join(" ");
 
 export const declareSums = (shape: DecodeShape, rows: number, { sum, type }: DecodePhase): string =>
   range(shape.columns).flatMap((r) => range(rows).map((m) => `var ${sum}_${r}_${m} = ${type}(0);`)).join(" ");
@@ -92,6 +108,7 @@ function multiplyUnits(
   phase: DecodePhase,
   unit: string,
   fetched: (r: number) => string,
+  beside: (r: number) => string,
 ): string {
   const columns = range(shape.columns);
   const row = (m: number): string =>
@@ -100,9 +117,7 @@ function multiplyUnits(
     } }`;
   return `{ let unit = ${unit};
         ${
-    columns.map((r) => phase.expand(r, fetched(r), "unit", `column_${r}`, `${fetched(r)}_beside`)).join(
-      "\n        ",
-    )
+    columns.map((r) => phase.expand(r, fetched(r), "unit", `column_${r}`, beside(r))).join("\n        ")
   }
         ${range(rows).map(row).join("\n        ")} }`;
 }
@@ -110,55 +125,103 @@ function multiplyUnits(
 /** Loads of each column in a phase. */
 const loadsOf = ({ units }: DecodePhase): number[] => range(Math.ceil(units / 32));
 
-/** Calls `f` for each unit that an invocation holds, and joins what it gives. */
-function eachHeld(
-  shape: DecodeShape,
-  phases: readonly DecodePhase[],
-  f: (name: string, phase: DecodePhase, r: number, u: number) => string,
-): string {
-  return phases.flatMap((phase, p) =>
-    loadsOf(phase).flatMap((u) => range(shape.columns).map((r) => f(`fetched_${p}_${r}_${u}`, phase, r, u)))
-  ).join("\n    ");
+/** Units that an invocation reads of all its columns. */
+export function heldUnits(shape: DecodeShape, phases: readonly DecodePhase[]): number {
+  return phases.reduce((sum, phase) => sum + loadsOf(phase).length, 0) * shape.columns;
 }
 
-export const declareHeld = (shape: DecodeShape, phases: readonly DecodePhase[]): string =>
-  eachHeld(
-    shape,
-    phases,
-    (name, { beside }) => `var ${name}: vec4<u32>;${beside ? ` var ${name}_beside: u32;` : ""}`,
+/** Registers of words that a subgroup shares, by column and number. */
+function eachShared(
+  shape: DecodeShape,
+  phases: readonly DecodePhase[],
+  f: (name: string, shared: NonNullable<BesideUnit["shared"]>, r: number, i: number) => string,
+): string {
+  return phases.flatMap(({ beside }, p) => {
+    const shared = beside?.shared;
+    if (shared === undefined) return [];
+    return range(Math.ceil(shared.count / 32)).flatMap((i) =>
+      range(shape.columns).map((r) => f(`shared_${p}_${r}_${i}`, shared, r, i))
+    );
+  }).join(" ");
+}
+
+/** Reads the shared words of the columns. */
+export function sharedFetches(shape: DecodeShape, phases: readonly DecodePhase[]): string {
+  return eachShared(shape, phases, (name, { count, read }, r, i) => {
+    const word = count >= 32 * (i + 1) ? `lane + ${32 * i}u` : `min(lane + ${32 * i}u, ${count - 1}u)`;
+    return `${name} = ${read(`(${word})`, `column_${r}`)};`;
+  });
+}
+
+/** Declares all units that an invocation holds, and what lies beside them. */
+export function declareHeld(shape: DecodeShape, phases: readonly DecodePhase[]): string {
+  const units = phases.flatMap((phase, p) =>
+    loadsOf(phase).flatMap((u) =>
+      range(shape.columns).map((r) => {
+        const word = phase.beside && !phase.beside.shared ? ` var ${held(p, r, u)}_beside: u32;` : "";
+        return `var ${held(p, r, u)}: vec4<u32>;${word}`;
+      })
+    )
   );
+  return `${units.join(" ")} ${eachShared(shape, phases, (name) => `var ${name}: u32;`)}`;
+}
+
+const held = (p: number, r: number, u: number): string => `held_${p}_${r}_${u}`;
 
 /** Reads all units of the columns. */
 export function heldFetches(shape: DecodeShape, phases: readonly DecodePhase[]): string {
-  return eachHeld(shape, phases, (name, { right, units, beside }, r, u) => {
+  const fetch = ({ right, units, beside }: DecodePhase, p: number, u: number, r: number): string => {
     const unit = units >= 32 * (u + 1) ? `lane + ${32 * u}u` : `min(lane + ${32 * u}u, ${units - 1}u)`;
-    const more = beside ? ` ${name}_beside = ${beside(`(${unit})`, `column_${r}`)};` : "";
-    return `${name} = ${right}[column_${r} * ${units}u + ${unit}];${more}`;
-  });
+    const name = held(p, r, u);
+    const word = beside && !beside.shared
+      ? ` ${name}_beside = ${beside.read(`(${unit})`, `column_${r}`)};`
+      : "";
+    return `${name} = ${right}[column_${r} * ${units}u + ${unit}];${word}`;
+  };
+  return phases.flatMap((phase, p) =>
+    loadsOf(phase).flatMap((u) => range(shape.columns).map((r) => fetch(phase, p, u, r)))
+  ).join("\n    ");
 }
 
 /** Multiplies what is held. */
 export function heldProducts(shape: DecodeShape, rows: number, phases: readonly DecodePhase[]): string {
-  return phases.flatMap((phase, p) =>
-    loadsOf(phase).map((u) => {
-      const product = multiplyUnits(shape, rows, phase, `lane + ${32 * u}u`, (r) => `fetched_${p}_${r}_${u}`);
-      return phase.units >= 32 * (u + 1) ? product : `if (lane + ${32 * u}u < ${phase.units}u) ${product}`;
-    })
-  ).join("\n      ");
+  const product = (phase: DecodePhase, p: number, u: number): string => {
+    const shared = phase.beside?.shared;
+    const first = (shared?.perLoad ?? 0) * u;
+    const beside = (r: number): string => shared ? `beside_${r}` : `${held(p, r, u)}_beside`;
+    const units = multiplyUnits(shape, rows, phase, `lane + ${32 * u}u`, (r) => held(p, r, u), beside);
+    const inside = phase.units >= 32 * (u + 1) ? units : `if (lane + ${32 * u}u < ${phase.units}u) ${units}`;
+    if (shared === undefined) return inside;
+    // Before the condition: every invocation answers.
+    const words = range(shape.columns).map((r) =>
+      `let beside_${r} = subgroupShuffle(shared_${p}_${r}_${first >> 5}, ${shared.ofLane} + ${first & 31}u);`
+    );
+    return `{ ${words.join(" ")} ${inside} }`;
+  };
+  return phases.flatMap((phase, p) => loadsOf(phase).map((u) => product(phase, p, u))).join("\n      ");
 }
 
 /** Long rows: some units of each column at a time. */
 export function streamedPhase(shape: DecodeShape, rows: number, phase: DecodePhase): string {
   const unroll = Math.max(1, Math.min(shape.unroll, Math.ceil(phase.units / 32)));
   const whole = phase.units % (32 * unroll) === 0;
+  const fetched = (r: number, u: number): string => `fetched_${r}_${u}`;
   const fetch = (r: number, u: number): string => {
     const unit = whole ? `unit_${u}` : `min(unit_${u}, ${phase.units - 1}u)`;
-    const name = `fetched_${r}_${u}`;
-    const more = phase.beside ? ` let ${name}_beside = ${phase.beside(unit, `column_${r}`)};` : "";
-    return `let ${name} = ${phase.right}[column_${r} * ${phase.units}u + ${unit}];${more}`;
+    const word = phase.beside
+      ? ` let ${fetched(r, u)}_beside = ${phase.beside.read(unit, `column_${r}`)};`
+      : "";
+    return `let ${fetched(r, u)} = ${phase.right}[column_${r} * ${phase.units}u + ${unit}];${word}`;
   };
   const product = (u: number): string => {
-    const statements = multiplyUnits(shape, rows, phase, `unit_${u}`, (r) => `fetched_${r}_${u}`);
+    const statements = multiplyUnits(
+      shape,
+      rows,
+      phase,
+      `unit_${u}`,
+      (r) => fetched(r, u),
+      (r) => `${fetched(r, u)}_beside`,
+    );
     return whole ? statements : `if (unit_${u} < ${phase.units}u) ${statements}`;
   };
   return `      for (var start = lane; start < ${phase.units}u; start += ${32 * unroll}u) {

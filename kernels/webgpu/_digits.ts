@@ -1,5 +1,6 @@
-// x as int8 digits: three for a value, 22 bits in all, with one scale for 32 values, in the order in which the nibbles of a
-// word of codes lie; made by each workgroup for itself, or once for all.
+// x as int8 digits with one scale for 32 values, in the order in which the nibbles of a word of codes lie; made by each
+// workgroup for itself, or once for all. Three digits are 22 bits of the largest of 32 values, two are 15: where x may be
+// rounded to float16, whose 11 bits are the value's own, two come closer on the whole.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { decodeEnables } from "./_decode.ts";
@@ -18,14 +19,15 @@ import { range } from "./_range.ts";
 
 /** Values that one unit of 16 bytes of codes multiplies. */
 export const UNIT = 32;
-const PLANES = 3;
-/** Even and odd values of a unit, per digit: a vector of sixteen int8 each. */
-export const VECTORS = 2 * PLANES;
-const UNIT_BYTES = VECTORS * 16 + 8;
+
+/** Digits of a value. */
+export const digitsOf = ({ allowFloat16 }: CodebookLinearSpec): 2 | 3 => allowFloat16 ? 2 : 3;
+
+/** Vectors of a unit: its even and its odd values, per digit, sixteen int8 each. */
+export const vectorsOf = (spec: CodebookLinearSpec): number => 2 * digitsOf(spec);
 
 /** Bytes of the digits of all rows. */
-export const digitBytes = ({ rows, inner }: CodebookLinearSpec): number =>
-  rows * Math.ceil(inner / UNIT) * UNIT_BYTES;
+export const digitBytes = (spec: CodebookLinearSpec): number => placesOf(spec) * (vectorsOf(spec) * 16 + 8);
 
 /** Reads four values of x, zeros beyond the row. */
 function loadX(inner: number): string {
@@ -43,31 +45,33 @@ fn x_at(row: u32, k: u32) -> vec4<f32> {
 }`;
 }
 
-/** The largest value of a unit becomes this, which a float addition rounds (see `ROUND`). */
-const LARGEST = 127 * 2 ** 14;
-
 /**
  * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
- * Four neighbors share a unit, and its scale.
+ * Four neighbors share a unit. `unit_scale` keeps the scale times the distance of two levels, and the sum of the values,
+ * times the lowest level where groups have no zero points.
  */
-export function stageFunction({ inner }: CodebookLinearSpec): string {
+export function stageFunction(spec: CodebookLinearSpec): string {
+  // The largest value becomes this, which a float addition rounds (see `ROUND`).
+  const largest = 127 * 2 ** (digitsOf(spec) === 3 ? 14 : 8);
   // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
   const digits = (odd: number): string => {
     const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
-    const store = (plane: number, digit: string): string =>
-      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(${digit});`;
+    const store = (plane: number): string =>
+      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(whole);`;
+    const steps = range(digitsOf(spec)).map(store).join(
+      "\n      whole = (whole + vec4<i32>(128)) >> vec4<u32>(8u); ",
+    );
     return `{
-      let whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
-      let rest = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
-      ${store(0, "whole")} ${store(1, "rest")} ${store(2, "(rest + vec4<i32>(128)) >> vec4<u32>(8u)")}
+      var whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
+      ${steps}
     }`;
   };
-  return `${loadX(inner)}
+  return `${loadX(spec.inner)}
 fn bytes(value: vec4<i32>) -> u32 {
   let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
   return parts.x | parts.y | parts.z | parts.w;
 }
-fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
+fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool, lowest: f32, spacing: f32) {
   let size = max(abs(a), abs(b));
   var most = max(max(size.x, size.y), max(size.z, size.w));
   var total = (a.x + a.y) + (a.z + a.w) + ((b.x + b.y) + (b.z + b.w));
@@ -76,13 +80,18 @@ fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool) {
   most = max(most, subgroupShuffleXor(most, 2u));
   total += subgroupShuffleXor(total, 2u);
   if (inside) {
-    let inverse = select(0.0, ${LARGEST}.0 / most, most > 0.0);
+    let inverse = select(0.0, ${largest}.0 / most, most > 0.0);
     ${digits(0)}
     ${digits(1)}
-    if (quarter == 0u) { unit_scale[place] = vec2<f32>(most / ${LARGEST}.0, total); }
+    if (quarter == 0u) {
+      unit_scale[place] = vec2<f32>(most / ${largest}.0 * spacing, total${spec.zeroPoint ? "" : " * lowest"});
+    }
   }
 }`;
 }
+
+/** Statements that read the lowest level and the distance of two. */
+export const READ_LEVELS = "let lowest = table[0]; let spacing = table[1] - lowest;";
 
 /** Reading x, and turning it into digits: the statements of a decode kernel around its first reads of the weight. */
 export function staging(spec: CodebookLinearSpec, threads: number): { reads: string; prologue: string } {
@@ -92,13 +101,14 @@ export function staging(spec: CodebookLinearSpec, threads: number): { reads: str
   const place = (i: number): string => `min((local + ${i * threads}u) / 4u, ${quarters / 4 - 1}u)`;
   const x = (i: number, half: number): string =>
     `x_at(${place(i)} / ${units}u, ${place(i)} % ${units}u * ${UNIT}u + 8u * (local % 4u) + ${4 * half}u)`;
+  const stage = (i: number): string =>
+    `stage(a_${i}, b_${i}, ${place(i)}, local % 4u, local + ${
+      i * threads
+    }u < ${quarters}u, lowest, spacing);`;
   return {
-    reads: items.map((i) => `let a_${i} = ${x(i, 0)}; let b_${i} = ${x(i, 1)};`).join("\n  "),
-    prologue: `${
-      items.map((i) =>
-        `stage(a_${i}, b_${i}, ${place(i)}, local % 4u, local + ${i * threads}u < ${quarters}u);`
-      ).join("\n  ")
-    }
+    reads: `${READ_LEVELS}
+  ${items.map((i) => `let a_${i} = ${x(i, 0)}; let b_${i} = ${x(i, 1)};`).join("\n  ")}`,
+    prologue: `${items.map(stage).join("\n  ")}
   workgroupBarrier();`,
   };
 }
@@ -106,6 +116,9 @@ export function staging(spec: CodebookLinearSpec, threads: number): { reads: str
 /** The binding of x. */
 export const xBinding = ({ inner }: CodebookLinearSpec): Binding =>
   input(0, "x", inner % 4 === 0 ? "array<vec4<f32>>" : "array<f32>");
+
+/** The binding of the levels. */
+export const tableBinding: Binding = input(2, "table", "array<f32>");
 
 /** Units of all rows of x. */
 export const placesOf = ({ rows, inner }: CodebookLinearSpec): number => rows * packedRowBytes(inner, 4) / 16;
@@ -121,6 +134,7 @@ export function digitsPass(spec: CodebookLinearSpec, capabilities: WebGpuCapabil
     enables: decodeEnables(capabilities),
     bindings: [
       xBinding(spec),
+      tableBinding,
       scratch(0, "digits", "array<vec4<u32>>", "write"),
       scratch(1, "unit_scale", "array<vec2<f32>>", "write"),
     ],
@@ -129,10 +143,13 @@ export function digitsPass(spec: CodebookLinearSpec, capabilities: WebGpuCapabil
 const PLACES = ${places}u;
 ${stageFunction(spec)}
 ${linearMain(DIGIT_THREADS)}
+  ${READ_LEVELS}
   let item = ${LINEAR_WORKGROUP} * ${DIGIT_THREADS}u + local;
   let place = min(item / 4u, ${places - 1}u);
   let k = place % ${units}u * ${UNIT}u + 8u * (item % 4u);
-  stage(x_at(place / ${units}u, k), x_at(place / ${units}u, k + 4u), place, item % 4u, item < ${4 * places}u);
+  stage(x_at(place / ${units}u, k), x_at(place / ${units}u, k + 4u), place, item % 4u, item < ${
+      4 * places
+    }u, lowest, spacing);
 }`,
   });
 }

@@ -36,6 +36,7 @@ export function outlierPhase(units: number, x: (m: number, unit: string) => stri
 
 /** What the epilogue depends on. */
 interface QuikEpilogue {
+  readonly columns: number;
   readonly activationBits: CodeBits;
   readonly outliers: number;
   readonly bias: boolean;
@@ -49,7 +50,7 @@ interface QuikEpilogue {
  * @param exact WGSL expression for the true value of an integer sum.
  */
 export function quikEpilogue(
-  { activationBits, outliers, bias }: QuikEpilogue,
+  { columns, activationBits, outliers, bias }: QuikEpilogue,
   token: string,
   exact: (sum: string) => string,
 ): Pick<DecodeSurroundings, "parameters" | "result"> {
@@ -69,7 +70,7 @@ export function quikEpilogue(
       ];
       return `let of_row = ${token};
       let shift = of_row.y + ${2 ** (activationBits - 1)}.0 * of_row.x;
-      y[row * uniforms.columns + column] = ${terms.join(" + ")};`;
+      y[row * ${columns}u + column] = ${terms.join(" + ")};`;
     },
   };
 }

@@ -63,28 +63,39 @@ export function readRow(row: RowCodes): string {
 /** A float that is added to one below 2^22 in magnitude leaves it rounded half to even, as an integer, in its low bits. */
 export const ROUND = "12582912.0";
 
-/** Statements that quantize the values that `readRow` read; `lane` is known. They hold one barrier. */
-export function rowCodes(row: RowCodes): string {
-  const { bits, subgroups } = row;
-  const value = valueName(row);
-  const held = range(heldCodes(row));
-  const levels = 2 ** bits - 1;
-  const extreme = (f: string): string => held.map(value).reduce((a, b) => `${f}(${a}, ${b})`);
-  return `
-    let low = subgroupMin(ordered(${extreme("min")}));
+/**
+ * Statements that find the range of a row, one barrier among them, and then know `scale`, `zero` and `inverse`.
+ *
+ * @param row The row.
+ * @param values Names of the values that an invocation holds.
+ */
+export function findRange(
+  { bits, subgroups, keep }: Pick<RowCodes, "bits" | "subgroups" | "keep">,
+  values: readonly string[],
+): string {
+  const extreme = (f: string): string => values.reduce((a, b) => `${f}(${a}, ${b})`);
+  return `let low = subgroupMin(ordered(${extreme("min")}));
     let high = subgroupMax(ordered(${extreme("max")}));
     if (lane == 0u) { lows[local / 32u] = low; highs[local / 32u] = high; }
     workgroupBarrier();
     let zero = unordered(subgroupMin(lows[lane % ${subgroups}u]));
     let top = unordered(subgroupMax(highs[lane % ${subgroups}u]));
-    let scale = max((top - zero) / ${levels}.0, ${MIN_ACTIVATION_SCALE});
+    let scale = max((top - zero) / ${2 ** bits - 1}.0, ${MIN_ACTIVATION_SCALE});
     let inverse = 1.0 / scale;
-    if (local == 0u) { ${row.keep} }
-    ${
-    held.map((h) => `let level_${h} = bitcast<u32>(fma(${value(h)} - zero, inverse, ${ROUND}));`).join(
-      "\n    ",
-    )
-  }
+    if (local == 0u) { ${keep} }`;
+}
+
+/** WGSL expression of type u32 whose lowest 8 bits are the level of a value, counted from 0; `findRange` stands before. */
+export const quantizedLevel = (value: string): string =>
+  `bitcast<u32>(fma(${value} - zero, inverse, ${ROUND}))`;
+
+/** Statements that quantize the values that `readRow` read; `lane` is known. They hold one barrier. */
+export function rowCodes(row: RowCodes): string {
+  const value = valueName(row);
+  const held = range(heldCodes(row));
+  return `
+    ${findRange(row, held.map(value))}
+    ${held.map((h) => `let level_${h} = ${quantizedLevel(value(h))};`).join("\n    ")}
     ${row.store(held.length, codeNumber(row))}`;
 }
 

@@ -1,18 +1,21 @@
-// Weight-only products with evenly spaced 4-bit levels for a few tokens, to the precision of float32 without converting a code: a
-// workgroup turns x into three int8 digits per value (22 bits, one scale per 32 values), `dot4I8Packed` multiplies the
-// digits with the codes as they lie in memory, and a 16-byte load of codes costs some thirty instructions.
-import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
+// Weight-only products with evenly spaced 4-bit levels for a few tokens, without converting a code: a workgroup turns x into
+// int8 digits, `dot4I8Packed` multiplies the digits with the codes as they lie in memory, and a 16-byte load of codes
+// costs some thirty instructions.
+import { type CodebookLinearSpec, packedRowBytes, type ScaleType } from "../specs.ts";
 import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
-import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
+import type { BesideUnit, DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import {
   digitBytes,
+  digitsOf,
   digitsPass,
   placesOf,
+  READ_LEVELS,
   stageFunction,
   staging,
+  tableBinding,
   UNIT,
-  VECTORS,
+  vectorsOf,
   xBinding,
 } from "./_digits.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
@@ -27,6 +30,44 @@ import {
 } from "./program.ts";
 import { range } from "./_range.ts";
 
+const SCALE_BYTES: Readonly<Record<ScaleType, number>> = {
+  float32: 4,
+  float16: 2,
+  float8E4M3: 1,
+  float8E8M0: 1,
+};
+
+const groupsOf = ({ inner, groupSize }: CodebookLinearSpec): number => Math.ceil(inner / groupSize);
+
+/** WGSL expression: the group of a unit of a column. */
+function groupOf(spec: CodebookLinearSpec, unit: string, column: string): string {
+  const groups = groupsOf(spec);
+  return `(${column} * ${groups}u + min(${unit} * ${UNIT}u / ${spec.groupSize}u, ${groups - 1}u))`;
+}
+
+/** The word that holds the scale of a unit. */
+function scaleWord(spec: CodebookLinearSpec): BesideUnit {
+  const { binding, word } = floatStorage(spec.scaleType);
+  const bytes = SCALE_BYTES[spec.scaleType];
+  const count = groupsOf(spec) * bytes / 4;
+  const perLoad = 32 * UNIT / spec.groupSize * bytes / 4;
+  const load = (index: string): string =>
+    binding === "array<f32>" ? `bitcast<u32>(scales[${index}])` : `scales[${index}]`;
+  return {
+    read: (unit, column) => word("scales", groupOf(spec, unit, column)),
+    ...(Number.isInteger(count) && perLoad >= 1 && 32 % perLoad === 0
+      ? {
+        shared: {
+          count,
+          perLoad,
+          ofLane: `lane / ${32 / perLoad}u`,
+          read: (word, column) => load(`${column} * ${count}u + ${word}`),
+        },
+      }
+      : {}),
+  };
+}
+
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   const units = packedRowBytes(spec.inner, 4) / 16;
   const lanes = ["x", "y", "z", "w"];
@@ -35,27 +76,28 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
       lanes.map((lane) => `dot4I8Packed(d_${2 * plane + odd}.${lane}, w_${r}_${odd}.${lane})`)
     )
       .join(" + ");
+  const lowDigits = (r: number): string => `f32((${dot(1, r)}) * 256 + ${dot(0, r)})`;
+  const product = (r: number): string =>
+    digitsOf(spec) === 3 ? `fma(f32(${dot(2, r)}), 65536.0, ${lowDigits(r)})` : lowDigits(r);
   const scales = floatStorage(spec.scaleType);
-  const group = (unit: string, column: string): string =>
-    `${column} * uniforms.groups + min(${unit} * ${UNIT}u / ${spec.groupSize}u, uniforms.groups - 1u)`;
   return {
     right: "right",
     units,
     sum: "acc",
     type: "f32",
     loadRow: (m, unit) =>
-      range(VECTORS).map((v) => `let d_${v} = digits[${v}u * PLACES + ${m * units}u + ${unit}];`).join(" ") +
-      ` let x_here = unit_scale[${m * units}u + ${unit}];`,
-    beside: (unit, column) => scales.word("scales", group(unit, column)),
+      range(vectorsOf(spec)).map((v) => `let d_${v} = digits[${v}u * PLACES + ${m * units}u + ${unit}];`)
+        .join(" ") + ` let x_here = unit_scale[${m * units}u + ${unit}];`,
+    beside: scaleWord(spec),
     expand: (r, fetched, unit, column, beside) =>
       `let w_${r}_0 = ${fetched} & vec4<u32>(0x0f0f0f0fu); let w_${r}_1 = (${fetched} >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-        let group_${r} = ${group(unit, column)};
+        let group_${r} = ${groupOf(spec, unit, column)};
         let scale_${r} = ${scales.value(beside, `group_${r}`)};
-        let from_${r} = lowest${spec.zeroPoint ? ` - zeros[group_${r}]` : ""};`,
+        ${spec.zeroPoint ? `let from_${r} = lowest - zeros[group_${r}];` : ""}`,
     multiply: (r, _m, sum) =>
-      `${sum} += scale_${r} * (from_${r} * x_here.y + spacing * x_here.x * fma(f32(${
-        dot(2, r)
-      }), 65536.0, f32((${dot(1, r)}) * 256 + ${dot(0, r)})));`,
+      `${sum} += scale_${r} * (${spec.zeroPoint ? `from_${r} * x_here.y` : "x_here.y"} + x_here.x * ${
+        product(r)
+      });`,
   };
 }
 
@@ -63,7 +105,7 @@ function bindingsOf(spec: CodebookLinearSpec, x: readonly Binding[]): Binding[] 
   return [
     ...x,
     input(1, "right", "array<vec4<u32>>"),
-    input(2, "table", "array<f32>"),
+    tableBinding,
     input(3, "scales", floatStorage(spec.scaleType).binding),
     ...(spec.zeroPoint ? [input(4, "zeros", "array<f32>")] : []),
     ...(spec.bias ? [input(spec.zeroPoint ? 5 : 4, "bias", "array<f32>")] : []),
@@ -86,17 +128,16 @@ function productPass(
   return definePass({
     enables: decodeEnables(capabilities),
     bindings: bindingsOf(spec, digits.bindings),
-    uniforms: { columns: spec.columns, groups: Math.ceil(spec.inner / spec.groupSize) },
     workgroups: decodeWorkgroups(shape, spec.columns),
-    body: decodeShader(shape, spec.rows, [phaseOf(spec)], {
+    body: decodeShader(shape, spec, [phaseOf(spec)], {
       declarations: `
 const PLACES = ${placesOf(spec)}u;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
 ${digits.declarations}`,
-      reads: `let lowest = table[0]; let spacing = table[1] - lowest;
-  ${digits.reads}`,
+      reads: digits.reads,
       prologue: digits.prologue,
-      result: (sum) => `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+      ...(spec.bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
+      result: (sum) => `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias_here" : ""};`,
     }),
   });
 }
@@ -117,7 +158,7 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
       passes: [productPass(spec, shape, capabilities, {
         bindings: [xBinding(spec)],
         declarations: `
-var<workgroup> digits: array<vec4<u32>, ${placesOf(spec) * VECTORS}>;
+var<workgroup> digits: array<vec4<u32>, ${placesOf(spec) * vectorsOf(spec)}>;
 var<workgroup> unit_scale: array<vec2<f32>, ${placesOf(spec)}>;
 ${stageFunction(spec)}`,
         ...staging(spec, 32 * shape.subgroups),
@@ -132,7 +173,7 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
     name,
     supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= DECODE_ROWS,
     generate: (spec, capabilities) => ({
-      scratch: [placesOf(spec) * VECTORS * 16, placesOf(spec) * 8],
+      scratch: [placesOf(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
       passes: [
         digitsPass(spec, capabilities),
         productPass(spec, shape, capabilities, {
@@ -141,7 +182,7 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
             scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
           ],
           declarations: "",
-          reads: "",
+          reads: spec.zeroPoint ? READ_LEVELS : "",
           prologue: "",
         }),
       ],
@@ -149,17 +190,23 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
   };
 }
 
-/** Variants of `codebook_linear` for a few tokens. */
+/** Bytes of workgroup memory that leave room for a second workgroup on a processor. */
+const HALF_A_PROCESSOR = 24000;
+
+/** Variants of `codebook_linear` for a few tokens; the counts of workgroups fill a device of 132 processors. */
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
-  // Where the digits of x leave room for one workgroup on a processor only, it had better be a large one.
   {
-    ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
-    suits: (spec) => digitBytes(spec) > 24000,
+    ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
+    suits: ({ rows, columns, inner }) => rows === 1 && inner > 4096 && columns > 16384,
   },
   {
-    ...codebookLinearDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
-    suits: ({ rows }) => rows <= 2,
+    ...codebookLinearDecode("decode_8", { columns: 2, unroll: 4, subgroups: 8, workgroups: 264 }),
+    suits: (spec) => spec.rows === 1 && digitBytes(spec) <= HALF_A_PROCESSOR,
   },
-  codebookLinearFewRows("digits_4", { columns: 4, unroll: 1, subgroups: 4 }),
+  {
+    ...codebookLinearDecode("decode_16", { columns: 2, unroll: 4, subgroups: 16, workgroups: 132 }),
+    suits: ({ rows }) => rows <= 4,
+  },
   codebookLinearFewRows("digits_2", { columns: 2, unroll: 2, subgroups: 4 }),
+  codebookLinearFewRows("digits_4", { columns: 4, unroll: 1, subgroups: 4 }),
 ];

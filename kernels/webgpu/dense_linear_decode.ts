@@ -50,11 +50,10 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
           ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
           output(0, "y", "array<f32>"),
         ],
-        uniforms: { columns: spec.columns },
         workgroups: decodeWorkgroups(shape, spec.columns),
-        body: decodeShader(shape, spec.rows, [phaseOf(spec)], {
+        body: decodeShader(shape, spec, [phaseOf(spec)], {
           result: (sum) =>
-            `y[row * uniforms.columns + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+            `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
         }),
       })],
     }),
@@ -63,10 +62,10 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
 
 /** Variants of `dense_linear` for a few tokens. */
 export const denseLinearDecodeVariants: readonly KernelVariant<DenseLinearSpec>[] = [
-  // Few columns leave processors idle unless each subgroup takes but one.
+  // Few columns leave processors idle unless each subgroup takes but one; more tokens are worth reading x for two at once.
   {
     ...denseLinearDecode("decode_1", { columns: 1, unroll: 2, subgroups: 4 }),
-    suits: ({ rows, columns }) => columns <= 6144 || rows > 8,
+    suits: ({ rows, columns }) => columns <= 16384 && rows <= 2,
   },
   denseLinearDecode("decode_2", { columns: 2, unroll: 1, subgroups: 4 }),
 ];

@@ -6,12 +6,14 @@ import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
 import {
+  canStage,
   codesStride,
   halvesStride,
   outlierUnits,
   quantizedRowBytes,
   quantizedRowMemory,
   quantizeRows,
+  type RowPlan,
   unitParts,
   weightUnits,
 } from "./_quantize_row.ts";
@@ -22,8 +24,9 @@ import { range } from "./_range.ts";
 /** Most tokens: each costs every workgroup a quantization. */
 const MOST_ROWS = 4;
 
-function codesPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
-  const stride = codesStride(spec, subgroups);
+function codesPhase(plan: RowPlan): DecodePhase {
+  const { spec } = plan;
+  const stride = codesStride(plan);
   const parts = range(unitParts(spec));
   // A nibble in the high half of a byte counts 16 times, which the result divides out.
   const expand = spec.weightBits === 8 ? [(unit: string) => unit] : [
@@ -42,67 +45,76 @@ function codesPhase(spec: QuikLayerSpec, subgroups: number): DecodePhase {
   };
 }
 
-function bindingsOf({ outliers, bias }: QuikLayerSpec): Binding[] {
+function bindingsOf({ spec: { outliers, bias }, staged }: RowPlan): Binding[] {
   return [
-    input(0, "x", "array<f32>"),
-    input(1, "base_columns", "array<u32>"),
+    input(0, "x", staged ? "array<vec4<f32>>" : "array<f32>"),
+    input(1, "base_columns", staged ? "array<vec4<u32>>" : "array<u32>"),
     input(3, "right", "array<vec4<u32>>"),
     input(4, "weight_scale", "array<f32>"),
     input(5, "reduced", "array<f32>"),
     ...(outliers > 0
-      ? [input(2, "outlier_columns", "array<u32>"), input(6, "outlier_right", "array<vec4<u32>>")]
+      ? [
+        input(2, "outlier_columns", staged ? "array<vec2<u32>>" : "array<u32>"),
+        input(6, "outlier_right", "array<vec4<u32>>"),
+      ]
       : []),
     ...(bias ? [input(7, "bias", "array<f32>")] : []),
     output(0, "y", "array<f32>"),
   ];
 }
 
-/** The variant of one division of the columns. */
-export function quikLayerDecode(name: string, shape: DecodeShape): KernelVariant<QuikLayerSpec> {
+/** The variant of one division of the columns; see `RowPlan` for `staged`. */
+export function quikLayerDecode(
+  name: string,
+  shape: DecodeShape,
+  staged: boolean,
+): KernelVariant<QuikLayerSpec> {
+  const planOf = (spec: QuikLayerSpec): RowPlan => ({ spec, subgroups: shape.subgroups, staged });
   return {
     name,
     supports: (spec, capabilities) => {
       const { rows, inner, outliers, activationBits, weightBits } = spec;
       const { limits } = capabilities;
       return isPlainResult(spec) && rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 &&
-        activationBits >= weightBits &&
+        activationBits >= weightBits && (!staged || canStage(spec)) &&
         inner + outliers <= 32768 && decodeFits(capabilities) &&
-        quantizedRowBytes(spec, shape.subgroups) <= limits.maxComputeWorkgroupStorageSize &&
-        bindingsOf(spec).length <= limits.maxStorageBuffersPerShaderStage &&
+        quantizedRowBytes(planOf(spec)) <= limits.maxComputeWorkgroupStorageSize &&
+        bindingsOf(planOf(spec)).length <= limits.maxStorageBuffersPerShaderStage &&
         32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;
     },
-    generate: (spec, capabilities) => ({
-      passes: [definePass({
-        enables: decodeEnables(capabilities),
-        bindings: bindingsOf(spec),
-        uniforms: { columns: spec.columns },
-        workgroups: decodeWorkgroups(shape, spec.columns),
-        body: decodeShader(
-          shape,
-          spec.rows,
-          [
-            codesPhase(spec, shape.subgroups),
-            ...(spec.outliers > 0
-              ? [outlierPhase(
-                outlierUnits(spec),
-                (m, unit) => `halves[${m * halvesStride(spec, shape.subgroups)}u + ${unit}]`,
-              )]
-              : []),
-          ],
-          {
-            declarations: quantizedRowMemory(spec, shape.subgroups),
-            ...quantizeRows(spec, shape.subgroups),
+    generate: (spec, capabilities) => {
+      const plan = planOf(spec);
+      const half = (m: number, unit: string): string => `halves[${m * halvesStride(plan)}u + ${unit}]`;
+      const phases = [
+        codesPhase(plan),
+        ...(spec.outliers > 0 ? [outlierPhase(outlierUnits(spec), half)] : []),
+      ];
+      return {
+        passes: [definePass({
+          enables: decodeEnables(capabilities),
+          bindings: bindingsOf(plan),
+          workgroups: decodeWorkgroups(shape, spec.columns),
+          body: decodeShader(shape, spec, phases, {
+            declarations: quantizedRowMemory(plan),
+            ...quantizeRows(plan),
             // Codes of activations are bytes here, and count once.
             ...quikEpilogue(spec, "token[row]", (sum) => exactSum({ ...spec, activationBits: 8 }, sum)),
-          },
-        ),
-      })],
-    }),
+          }),
+        })],
+      };
+    },
   };
 }
 
-/** Variants of `quik_layer` for a few tokens. */
+/** Bytes of workgroup memory that leave room for a second workgroup on a processor. */
+const HALF_A_PROCESSOR = 24000;
+
+/** Variants of `quik_layer` for a few tokens; the counts of workgroups fill a device of 132 processors. */
 export const quikLayerDecodeVariants: readonly KernelVariant<QuikLayerSpec>[] = [
-  quikLayerDecode("decode_16", { columns: 1, unroll: 4, subgroups: 16, workgroups: 256 }),
-  quikLayerDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 128 }),
+  {
+    ...quikLayerDecode("decode_8", { columns: 2, unroll: 4, subgroups: 8, workgroups: 264 }, true),
+    suits: (spec) => quantizedRowBytes({ spec, subgroups: 8, staged: true }) <= HALF_A_PROCESSOR,
+  },
+  quikLayerDecode("decode_16", { columns: 2, unroll: 4, subgroups: 16, workgroups: 132 }, true),
+  quikLayerDecode("decode_gathered", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }, false),
 ];

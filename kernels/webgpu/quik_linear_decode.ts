@@ -48,11 +48,10 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
       const pass = definePass({
         enables: decodeEnables(capabilities),
         bindings: quikBindings(spec),
-        uniforms: { columns: spec.columns },
         workgroups: decodeWorkgroups(shape, spec.columns),
         body: decodeShader(
           shape,
-          spec.rows,
+          spec,
           [
             codesPhase(spec),
             ...(spec.outliers > 0
@@ -72,10 +71,10 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
 
 /** Variants of `quik_linear` for a few tokens. */
 export const quikLinearDecodeVariants: readonly KernelVariant<QuikLinearSpec>[] = [
-  // Few columns leave processors idle unless each subgroup takes but one.
+  // Few columns leave processors idle unless each subgroup takes but one; long ones keep it busy.
   {
     ...quikLinearDecode("decode_1", { columns: 1, unroll: 2, subgroups: 8 }),
-    suits: ({ rows, columns }) => columns <= 6144 || rows > 8,
+    suits: ({ rows, columns, inner }) => columns <= 6144 || inner > 4096 || rows > 8,
   },
   quikLinearDecode("decode_2", { columns: 2, unroll: 2, subgroups: 4 }),
   quikLinearDecode("decode_4", { columns: 4, unroll: 4, subgroups: 8 }),

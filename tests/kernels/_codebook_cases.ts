@@ -6,8 +6,25 @@ import { codeRows, normals, storedNormals } from "./_inputs.ts";
 
 /** Cases of `codebook_linear`. */
 export function codebookCases(random: Random): Case[] {
-  return [...formatCases(random), ...float16CodebookCases(random), ...evenLevelCases(random)];
+  return [
+    ...formatCases(random),
+    ...float16CodebookCases(random),
+    ...evenLevelCases(random, false),
+    ...evenLevelCases(random, true),
+  ];
 }
+
+/** Values of x that float16 holds. */
+const exactHalves = (random: Random, count: number): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: count }, () => random.integer(4097) / 1024 - 2);
+
+/** Scales from 1/32 to 1 in float16, by which a level of few bits can be multiplied exactly. */
+const powersOfTwo = (random: Random, count: number): Uint16Array<ArrayBuffer> =>
+  Uint16Array.from({ length: count }, () => (10 + random.integer(6)) << 10);
+
+/** Zero points of few bits. */
+const exactZeros = (random: Random, count: number): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: count }, () => random.integer(9) / 4 - 1);
 
 function formatCases(random: Random): Case[] {
   const shapes = [[1, 33, 64, 32], [3, 17, 96, 32], [17, 66, 130, 64], [2, 40, 256, 256], [1, 5, 70, 16]];
@@ -68,19 +85,23 @@ function float16CodebookCases(random: Random): Case[] {
       allowFloat16: true,
     };
     const inputs: ArrayBufferView<ArrayBuffer>[] = [
-      Float32Array.from({ length: rows * inner }, () => random.integer(4097) / 1024 - 2),
+      exactHalves(random, rows * inner),
       codeRows(random, columns, inner, 4),
       Float32Array.from({ length: 16 }, () => random.integer(17) / 4 - 2),
-      Uint16Array.from({ length: groups }, () => (10 + random.integer(8)) << 10),
+      powersOfTwo(random, groups),
     ];
-    if (zeroPoint) inputs.push(Float32Array.from({ length: groups }, () => random.integer(9) / 4 - 1));
+    if (zeroPoint) inputs.push(exactZeros(random, groups));
     if (bias) inputs.push(normals(random, columns));
     return { spec, inputs, comparisons: ["float"], magnitude: inner };
   });
 }
 
-/** Tables of evenly spaced levels, which backends may compute instead of looking up. */
-function evenLevelCases(random: Random): Case[] {
+/** Error of a sum of terms of size 2 with x rounded to 15 bits of its largest neighbor, six standard deviations. */
+const DIGITS_TOLERANCE = 2 ** -12;
+
+/** Tables of evenly spaced levels, which backends may compute instead of looking up; if x may be rounded to float16, with
+ * values that this would not change. */
+function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
   const shapes = [
     [1, 33, 64, 32],
     [2, 70, 96, 32],
@@ -91,10 +112,13 @@ function evenLevelCases(random: Random): Case[] {
     [1, 9, 13312, 128],
     [16, 21, 1024, 128],
     [7, 40, 4096, 128],
+    [1, 4300, 192, 64],
+    [2, 4300, 192, 64],
   ];
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
     const groups = columns * Math.ceil(inner / groupSize);
     const zeroPoint = i % 2 === 1;
+    const scaleType = i % 2 === 0 && !allowFloat16 ? "float32" : "float16";
     const spec: CodebookLinearSpec = {
       op: "codebook_linear",
       rows,
@@ -102,19 +126,26 @@ function evenLevelCases(random: Random): Case[] {
       inner,
       bits: 4,
       groupSize,
-      scaleType: i % 2 === 0 ? "float32" : "float16",
+      scaleType,
       zeroPoint,
       bias: i === 0,
       evenLevels: true,
+      ...(allowFloat16 ? { allowFloat16 } : {}),
     };
     const inputs: ArrayBufferView<ArrayBuffer>[] = [
-      normals(random, rows * inner),
+      allowFloat16 ? exactHalves(random, rows * inner) : normals(random, rows * inner),
       codeRows(random, columns, inner, 4),
       Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2),
-      storedNormals(random, groups, i % 2 === 0 ? "float32" : "float16"),
+      allowFloat16 ? powersOfTwo(random, groups) : storedNormals(random, groups, scaleType),
     ];
-    if (zeroPoint) inputs.push(normals(random, groups));
+    if (zeroPoint) inputs.push(allowFloat16 ? exactZeros(random, groups) : normals(random, groups));
     if (i === 0) inputs.push(normals(random, columns));
-    return { spec, inputs, comparisons: ["float"], magnitude: inner };
+    return {
+      spec,
+      inputs,
+      comparisons: ["float"],
+      magnitude: inner,
+      ...(allowFloat16 ? { tolerance: DIGITS_TOLERANCE } : {}),
+    };
   });
 }

@@ -32,7 +32,11 @@ async function compileAll(gpu: GPU): Promise<{ compiled: number; refused: string
   const widest = {
     ...backend.capabilities,
     ...MATRIX_UNITS,
-    limits: { ...backend.capabilities.limits, maxComputeWorkgroupStorageSize: 49152 },
+    limits: {
+      ...backend.capabilities.limits,
+      maxComputeWorkgroupStorageSize: 49152,
+      maxComputeInvocationsPerWorkgroup: 1024,
+    },
   };
   const refused: string[] = [];
   let compiled = 0;

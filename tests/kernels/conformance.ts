@@ -76,7 +76,13 @@ export async function checkCase(
     else if (comparison === "requantized") {
       await checkRequantized(backend.name, testCase, actual[i], expected[i], label);
     } else if (comparison === "codes") assertCodes(testCase, actual[0], expected, label);
-    else assertClose(actual[i], expected[i], testCase, options.tolerance ?? 1e-5, label);
+    else {assertClose(
+        actual[i],
+        expected[i],
+        testCase,
+        testCase.tolerance ?? options.tolerance ?? 1e-5,
+        label,
+      );}
   }
 }
 
