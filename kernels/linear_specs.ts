@@ -1,9 +1,9 @@
 // Products of linear layers, and the quantization of what they read. Conventions are those of specs.ts.
-import type { CodeBits, FloatType, ResultOptions, ScaleType } from "./storage.ts";
+import type { CodeBits, FloatType, InputOptions, ResultOptions, ScaleType } from "./storage.ts";
 
 /** `y[rows, columns] = x[rows, inner] * weight[columns, inner]^T (+ bias)`, accumulated in float32 or wider.
  * Inputs: x, weight, then bias if `bias`. Output: y. */
-export interface DenseLinearSpec extends ResultOptions {
+export interface DenseLinearSpec extends InputOptions, ResultOptions {
   /** Names the op. */
   readonly op: "dense_linear";
   /** Tokens. */
@@ -16,7 +16,8 @@ export interface DenseLinearSpec extends ResultOptions {
   readonly weightType: FloatType;
   /** Whether a bias is added. */
   readonly bias: boolean;
-  /** Lets a backend round x to float16 (saturating) before the product, as matrix units want it. Default false. */
+  /** Lets a backend round x to float16 (saturating) before the product, as matrix units want it; not needed where x is
+   * float16. Default false. */
   readonly allowFloat16?: boolean;
 }
 

@@ -25,7 +25,7 @@ export function kernelSignature(spec: KernelSpec): KernelSignature {
   switch (spec.op) {
     case "dense_linear":
       return signature([
-        role("x", spec.rows * spec.inner * 4),
+        role("x", spec.rows * (spec.inputType === "float16" ? float16RowBytes(spec.inner) : spec.inner * 4)),
         role("weight", spec.columns * spec.inner * FLOAT_BYTES[spec.weightType]),
         ...optional(spec.bias, "bias", spec.columns * 4),
       ], result(spec));

@@ -18,6 +18,13 @@ export interface ResultOptions {
   readonly resultType?: "float32" | "float16";
 }
 
+/** How a product finds its input x. */
+export interface InputOptions {
+  /** Storage type of x: in float16 a row takes `float16RowBytes(inner)`, as products with such a `resultType` leave it, and
+   * padding is not read. Default `float32`, rows without padding. */
+  readonly inputType?: "float32" | "float16";
+}
+
 /** Storage type of the block scales of a `codebook_linear` weight. */
 export type ScaleType = "float32" | "float16" | "float8E4M3" | "float8E8M0";
 

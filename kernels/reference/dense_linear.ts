@@ -1,5 +1,6 @@
 // y = x * weight^T + bias, summed in float64.
 import type { DenseLinearSpec } from "../specs.ts";
+import { readInput } from "./_input.ts";
 import { storeResult } from "./_result.ts";
 import { type Bytes, decodeFloats, floats } from "./_views.ts";
 
@@ -10,7 +11,7 @@ export function denseLinear(
   outputs: readonly Bytes[],
 ): void {
   const { rows, columns, inner } = spec;
-  const x = floats(inputs[0], rows * inner);
+  const x = readInput(spec, inputs[0]);
   const weight = decodeFloats(inputs[1], spec.weightType, columns * inner);
   const bias = spec.bias ? floats(inputs[2], columns) : undefined;
   const y = new Float64Array(rows * columns);

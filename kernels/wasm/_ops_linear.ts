@@ -12,6 +12,7 @@ import type {
 import type { TableLinearSpec } from "../quantization_specs.ts";
 import { packedRowBytes } from "../specs.ts";
 import type { Context, Region } from "./_context.ts";
+import { widenedInput } from "./_input.ts";
 import { withResult } from "./_result.ts";
 
 /** Numbers of the storage types in `assembly/simd.ts`. */
@@ -37,7 +38,8 @@ export function denseLinear(
   inputs: Region[],
   outputs: Region[],
 ): void {
-  const [x, weight, bias = 0] = inputs.map((region) => region.address);
+  const [, weight, bias = 0] = inputs.map((region) => region.address);
+  const x = widenedInput(context, spec, inputs[0]);
   const type = FLOAT_TYPES[spec.weightType];
   withResult(context, spec, outputs[0], (y) => floatProduct(context, spec, { x, weight, type, bias, y }));
 }

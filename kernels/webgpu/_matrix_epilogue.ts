@@ -1,6 +1,9 @@
 // What happens to the sums of a product on subgroup matrices: through workgroup memory, where every invocation holds
 // neighbors of known place. Straight to the result would be 4-byte writes: slower.
+import type { ResultOptions } from "../specs.ts";
+import { ACTIVATIONS } from "./_activations.ts";
 import { accumulators, type MatrixShape, sumRow } from "./_matrix_tile.ts";
+import { type Binding, output } from "./program.ts";
 
 /** What is done with sums on their way out, four neighboring columns at a time. */
 export interface MatrixEpilogue {
@@ -70,19 +73,43 @@ export function reloadSums(shape: MatrixShape, prefix: string, i: number): strin
   ).join("\n    ") + "\n    workgroupBarrier();";
 }
 
+/** Shape of a result and what becomes of it. */
+export type MatrixResult = { readonly columns: number } & ResultOptions;
+
+/** Whether results can be stored so: float16 goes in pairs of two, and leaves no padding. */
+export function storesMatrixResult({ columns, resultType }: MatrixResult): boolean {
+  return resultType !== "float16" || columns % 8 === 0;
+}
+
+/** WGSL functions that `storeResults` calls. */
+export function matrixResultFunctions({ activation, resultType }: MatrixResult): string {
+  return `${activation === undefined ? "" : ACTIVATIONS[activation]("vec4<f32>")}
+${
+    resultType === "float16"
+      ? "fn halves(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(v.xy), pack2x16float(v.zw)); }"
+      : ""
+  }`;
+}
+
 /** Writes four results to `y` where they lie inside the matrix; `y` holds vectors if the column count allows it. */
-export function storeResults(columns: number, results: string): string {
+export function storeResults({ columns, activation, resultType }: MatrixResult, results: string): string {
+  const values = activation === undefined ? results : `f(${results})`;
   if (columns % 4 === 0) {
-    return `if (row < uniforms.rows && column < uniforms.columns) { y[(row * uniforms.columns + column) / 4u] = ${results}; }`;
+    const stored = resultType === "float16"
+      ? `halves(clamp(${values}, vec4<f32>(-65504.0), vec4<f32>(65504.0)))`
+      : values;
+    return `if (row < uniforms.rows && column < uniforms.columns) { y[(row * uniforms.columns + column) / 4u] = ${stored}; }`;
   }
   return `if (row < uniforms.rows) {
+        let values_here = ${values};
         for (var c = 0u; c < 4u && column + c < uniforms.columns; c++) {
-          y[row * uniforms.columns + column + c] = ${results}[c];
+          y[row * uniforms.columns + column + c] = values_here[c];
         }
       }`;
 }
 
-/** Type of `y` for `storeResults`. */
-export function resultType(columns: number, scalar: "i32" | "f32"): string {
-  return columns % 4 === 0 ? `array<vec4<${scalar}>>` : `array<${scalar}>`;
+/** The binding `y` for `storeResults`, given the type of the sums. */
+export function matrixResultBinding({ columns, resultType }: MatrixResult, scalar: "i32" | "f32"): Binding {
+  if (resultType === "float16") return output(0, "y", "array<vec2<u32>>");
+  return output(0, "y", columns % 4 === 0 ? `array<vec4<${scalar}>>` : `array<${scalar}>`);
 }

@@ -1,7 +1,7 @@
-// Products on float16 subgroup matrices, dense and weight-only: a first pass rounds x, the second multiplies and
-// accumulates in float32.
-import { float16RowBytes } from "../specs.ts";
-import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+// Products on float16 subgroup matrices, dense and weight-only: a first pass rounds x unless it is float16, the second
+// multiplies and accumulates in float32.
+import { float16RowBytes, type InputOptions, type ResultOptions } from "../specs.ts";
+import { drainSums, matrixResultBinding, matrixResultFunctions, storeResults } from "./_matrix_epilogue.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { type MatrixOperand, matrixPhase } from "./_matrix_phase.ts";
 import {
@@ -21,15 +21,14 @@ import {
   inTextOrder,
   type KernelProgram,
   linearWorkgroups,
-  output,
   scratch,
 } from "./program.ts";
 
 /** Values of a row in one block of a tile: 64 bytes of float16. */
 export const FLOAT16_BLOCK = 32;
 
-/** The shape of a product. */
-export interface Float16Product {
+/** The shape of a product, where x comes from, and what becomes of the result. */
+export interface Float16Product extends InputOptions, ResultOptions {
   readonly rows: number;
   readonly columns: number;
   /** A multiple of 8. */
@@ -51,19 +50,26 @@ export interface Float16Right {
   readonly prologue?: string;
 }
 
+const LEFT = "array<vec4<u32>>";
+
 /** Writes the program for one tile shape. */
 export function float16Product(spec: Float16Product, shape: MatrixShape, right: Float16Right): KernelProgram {
+  if (spec.inputType === "float16") {
+    return { passes: [productPass(spec, shape, right, input(0, "left", LEFT))] };
+  }
   return {
-    passes: [roundingPass(spec), productPass(spec, shape, right)],
+    passes: [roundingPass(spec), productPass(spec, shape, right, scratch(0, "left", LEFT, "read"))],
     scratch: [spec.rows * float16RowBytes(spec.inner)],
   };
 }
 
 function productPass(
-  { rows, columns, inner, bias }: Float16Product,
+  spec: Float16Product,
   shape: MatrixShape,
   right: Float16Right,
+  left: Binding,
 ): ComputePass {
+  const { rows, columns, inner, bias } = spec;
   const tile = matrixTile(shape);
   const tiles = tiling(shape, rows, columns);
   const phase = {
@@ -78,24 +84,25 @@ function productPass(
     result: bias ? "sums_here + bias_here" : "sums_here",
   };
   const [weight, ...others] = right.bindings;
-  const operands = [scratch(0, "left", "array<vec4<u32>>", "read"), weight];
+  const operands = [left, weight];
   return definePass({
     enables: matrixEnables(["f16"]),
     bindings: [
       ...(shape.ordered ? operands.map(inTextOrder) : operands),
       ...others,
       ...(bias ? [input(right.bindings.length + 1, "bias", "array<vec4<f32>>")] : []),
-      output(0, "y", resultType(columns, "f32")),
+      matrixResultBinding(spec, "f32"),
     ],
     uniforms: { rows, columns, ...right.uniforms },
     workgroups: linearWorkgroups(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
     body: `
+${matrixResultFunctions(spec)}
 ${right.declarations ?? ""}
 ${matrixPrologue(shape, tiles)}
 ${right.prologue ?? ""}
 ${declareSums(shape, "sum", "f32")}
 ${matrixPhase(shape, phase, "sum")}
-${drainSums(shape, "sum", epilogue, (results) => storeResults(columns, results))}
+${drainSums(shape, "sum", epilogue, (results) => storeResults(spec, results))}
 }`,
   });
 }

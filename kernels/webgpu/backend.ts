@@ -26,6 +26,9 @@ export interface WebGpuBackendOptions {
   readonly device?: GPUDevice;
   /** Chooses between variants. Default: the first candidate. */
   readonly choose?: VariantChooser;
+  /** What `allowFloat16` is for products that leave it open. It lets matrix units take over dense layers of float16 weights,
+   * and halves the arithmetic of weight-only layers. Default false. */
+  readonly allowFloat16?: boolean;
   /** Most bytes of freed buffers kept for reuse. Default 256 MiB. */
   readonly keepBytes?: number;
 }
@@ -59,6 +62,7 @@ export class WebGpuBackend implements Backend {
   readonly #pipelines: PipelineCache;
   readonly #kernels = new Map<string, Promise<WebGpuKernel>>();
   readonly #choose: VariantChooser;
+  readonly #allowFloat16: boolean;
   readonly #ownsDevice: boolean;
   #disposed = false;
 
@@ -71,6 +75,7 @@ export class WebGpuBackend implements Backend {
     const { maxBufferSize, maxStorageBufferBindingSize } = capabilities.limits;
     this.limits = { maxBufferBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
     this.#ownsDevice = options.device === undefined;
+    this.#allowFloat16 = options.allowFloat16 ?? false;
     this.#choose = options.choose ?? ((_spec, candidates) => candidates[0]);
     this.#queue = new CommandQueue(device);
     this.#pipelines = new PipelineCache(device);
@@ -214,7 +219,10 @@ export class WebGpuBackend implements Backend {
     this.dispose();
   }
 
-  async #prepare(spec: KernelSpec): Promise<WebGpuKernel> {
+  async #prepare(given: KernelSpec): Promise<WebGpuKernel> {
+    const open = (given.op === "dense_linear" || given.op === "codebook_linear") &&
+      given.allowFloat16 === undefined;
+    const spec = open && this.#allowFloat16 ? { ...given, allowFloat16: true } : given;
     const candidates = variantsFor(spec, this.capabilities);
     if (candidates.length === 0) throw unsupported(this.name, spec);
     return await this.prepareVariant(spec, await this.#choose(spec, candidates, this));

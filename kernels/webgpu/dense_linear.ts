@@ -6,6 +6,7 @@ import { isPlainResult } from "./_result.ts";
 import { FEW_ROWS } from "./_rows.ts";
 import type { TileShape } from "./_tile.ts";
 import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
+import { widensInput } from "./_widen_pass.ts";
 import { input, type KernelProgram, type KernelVariant, output, scratch } from "./program.ts";
 
 /** The product, and a pass that finishes its sums where they are not the result. */
@@ -27,8 +28,7 @@ function program(spec: DenseLinearSpec, shape?: TileShape): KernelProgram {
   };
 }
 
-/** Variants of `dense_linear`. */
-export const denseLinearVariants: readonly KernelVariant<DenseLinearSpec>[] = [
+const variants: readonly KernelVariant<DenseLinearSpec>[] = [
   { name: "few_rows", supports: ({ rows }) => rows <= FEW_ROWS, generate: (spec) => program(spec) },
   ...TILE_SHAPES.map(([name, shape]): KernelVariant<DenseLinearSpec> => ({
     name,
@@ -37,3 +37,6 @@ export const denseLinearVariants: readonly KernelVariant<DenseLinearSpec>[] = [
     generate: (spec) => program(spec, shape),
   })),
 ];
+
+/** Variants of `dense_linear`. */
+export const denseLinearVariants = variants.map(widensInput<DenseLinearSpec>);

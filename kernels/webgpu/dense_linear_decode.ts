@@ -1,5 +1,5 @@
 // Dense products for a few tokens with float16 or float32 weights: as fast as the weight can be read.
-import type { DenseLinearSpec } from "../specs.ts";
+import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
 import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { isPlainResult } from "./_result.ts";
@@ -10,6 +10,7 @@ const perUnit = ({ weightType }: DenseLinearSpec): number => weightType === "flo
 function phaseOf(spec: DenseLinearSpec): DecodePhase {
   const units = spec.inner / perUnit(spec);
   const vectors = perUnit(spec) / 4;
+  const leftStride = spec.inputType === "float16" ? float16RowBytes(spec.inner) / 8 : spec.inner / 4;
   const halves = (fetched: string, from: string): string =>
     `vec4<f32>(unpack2x16float(${fetched}.${from[0]}), unpack2x16float(${fetched}.${from[1]}))`;
   const floats = (r: number, fetched: string): string =>
@@ -24,7 +25,12 @@ function phaseOf(spec: DenseLinearSpec): DecodePhase {
     sum: "acc",
     type: "f32",
     loadRow: (m, unit) =>
-      each((v) => `let x_${v} = left[${m * units * vectors}u + ${unit} * ${vectors}u + ${v}u];`),
+      each((v) => {
+        const left = `left[${m * leftStride}u + ${unit} * ${vectors}u + ${v}u]`;
+        return spec.inputType === "float16"
+          ? `let half_${v} = ${left}; let x_${v} = ${halves(`half_${v}`, "xy")};`
+          : `let x_${v} = ${left};`;
+      }),
     expand: (r, fetched) => floats(r, fetched),
     multiply: (r, _m, sum) =>
       each((v) =>
@@ -45,7 +51,7 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
       passes: [definePass({
         enables: decodeEnables(capabilities),
         bindings: [
-          input(0, "left", "array<vec4<f32>>"),
+          input(0, "left", spec.inputType === "float16" ? "array<vec2<u32>>" : "array<vec4<f32>>"),
           input(1, "right", "array<vec4<u32>>"),
           ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
           output(0, "y", "array<f32>"),

@@ -1,10 +1,10 @@
-// Dense products with float16 weights on subgroup matrices, for specs that allow x to be rounded to float16.
+// Dense products with float16 weights on subgroup matrices, where x is float16 or may be rounded to it.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
+import { storesMatrixResult } from "./_matrix_epilogue.ts";
 import { float16Product } from "./_matrix_float16.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { matrixSuits, WHOLE_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import { matrixFits, type MatrixShape } from "./_matrix_tile.ts";
-import { isPlainResult } from "./_result.ts";
 import { input, type KernelVariant } from "./program.ts";
 
 /** The variant of one tile shape. */
@@ -12,7 +12,8 @@ function denseLinearMatrix(name: string, shape: MatrixShape): KernelVariant<Dens
   return {
     name,
     supports: (spec, capabilities) =>
-      isPlainResult(spec) && spec.weightType === "float16" && spec.allowFloat16 === true &&
+      storesMatrixResult(spec) && spec.weightType === "float16" &&
+      (spec.allowFloat16 === true || spec.inputType === "float16") &&
       spec.inner % 8 === 0 && spec.inner > 0 &&
       matrixFits(shape, ["f16"], capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),

@@ -9,7 +9,7 @@ import {
   type NamedMatrixShape,
   WHOLE_MATRIX_SHAPES,
 } from "./_matrix_shapes.ts";
-import { drainSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import { drainSums, matrixResultBinding, storeResults } from "./_matrix_epilogue.ts";
 import { matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
@@ -28,7 +28,6 @@ import {
   inTextOrder,
   type KernelVariant,
   linearWorkgroups,
-  output,
 } from "./program.ts";
 
 function pass(spec: IntegerMatmulSpec, shape: MatrixShape): ComputePass {
@@ -44,7 +43,7 @@ function pass(spec: IntegerMatmulSpec, shape: MatrixShape): ComputePass {
     bindings: [
       operand(0, "left"),
       operand(1, "right"),
-      output(0, "y", resultType(spec.columns, "i32")),
+      matrixResultBinding(spec, "i32"),
     ],
     uniforms: { rows: spec.rows, columns: spec.columns },
     workgroups: linearWorkgroups(
@@ -54,7 +53,7 @@ function pass(spec: IntegerMatmulSpec, shape: MatrixShape): ComputePass {
 ${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
 ${declareSums(shape, "acc", "i32")}
 ${matrixPhase(shape, phase, "acc")}
-${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spec.columns, results))}
+${drainSums(shape, "acc", { from: "i32", result }, (results) => storeResults(spec, results))}
 }`,
   });
 }

@@ -5,7 +5,14 @@ import { integerMatrixPhase } from "./_matrix_integer.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
-import { drainSums, reloadSums, resultType, storeResults } from "./_matrix_epilogue.ts";
+import {
+  drainSums,
+  matrixResultBinding,
+  matrixResultFunctions,
+  reloadSums,
+  storeResults,
+  storesMatrixResult,
+} from "./_matrix_epilogue.ts";
 import { type MatrixPhase, matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
@@ -16,14 +23,14 @@ import {
   matrixTile,
   tiling,
 } from "./_matrix_tile.ts";
-import { isPlainResult } from "./_result.ts";
-import { type Binding, definePass, input, type KernelVariant, linearWorkgroups, output } from "./program.ts";
+import { type Binding, definePass, input, type KernelVariant, linearWorkgroups } from "./program.ts";
 
 function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
   return outliers > 0 ? ["i8", "f16"] : ["i8"];
 }
 
-function bindingsOf({ outliers, bias, columns }: QuikLinearSpec, { left, right }: MatrixPhase): Binding[] {
+function bindingsOf(spec: QuikLinearSpec, { left, right }: MatrixPhase): Binding[] {
+  const { outliers, bias } = spec;
   return [
     input(0, "left", `array<${left.load}>`),
     input(1, "qparams", "array<vec2<f32>>"),
@@ -34,7 +41,7 @@ function bindingsOf({ outliers, bias, columns }: QuikLinearSpec, { left, right }
       ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
       : []),
     ...(bias ? [input(7, "bias", "array<vec4<f32>>")] : []),
-    output(0, "y", resultType(columns, "f32")),
+    matrixResultBinding(spec, "f32"),
   ];
 }
 
@@ -66,12 +73,13 @@ function body(spec: QuikLinearSpec, shape: MatrixShape): string {
   ].join(" + ");
   const epilogue = { from: "i32" as const, perColumns, perRow, result };
   const product = `${declarations}
+${matrixResultFunctions(spec)}
 ${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
 ${declareSums(shape, "acc", "i32")}
 ${matrixPhase(shape, phase, "acc")}`;
   if (spec.outliers === 0) {
     return `${product}
-${drainSums(shape, "acc", epilogue, (results) => storeResults(spec.columns, results))}
+${drainSums(shape, "acc", epilogue, (results) => storeResults(spec, results))}
 }`;
   }
   const keep = (results: string, place: string): string =>
@@ -85,7 +93,7 @@ ${
       shape,
       "sum",
       { from: "f32", result: "sums_here" },
-      (results) => storeResults(spec.columns, results),
+      (results) => storeResults(spec, results),
     )
   }
 }`;
@@ -101,7 +109,7 @@ export function quikLinearMatrix(name: string, shape: MatrixShape): KernelVarian
   return {
     name,
     supports: (spec, capabilities) =>
-      isPlainResult(spec) && matrixFits(shape, componentsOf(spec), capabilities),
+      storesMatrixResult(spec) && matrixFits(shape, componentsOf(spec), capabilities),
     suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
     generate: (spec) => ({
       passes: [definePass({

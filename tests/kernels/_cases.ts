@@ -6,6 +6,7 @@ import type {
   QuantizeActivationsSpec,
   QuikLayerSpec,
   QuikLinearSpec,
+  ResultOptions,
 } from "../../kernels/specs.ts";
 import { createRandom, type Random } from "../../quant/mod.ts";
 import { codebookCases } from "./_codebook_cases.ts";
@@ -48,6 +49,7 @@ export function conformanceCases(seed = 1): Case[] {
   return [
     ...denseCases(random),
     ...float16Cases(random),
+    ...float16InputCases(createRandom(8)),
     ...quantizeCases(random),
     ...integerCases(random),
     ...quikCases(random),
@@ -80,7 +82,7 @@ function denseCases(random: Random): Case[] {
 
 /** Values of x that float16 holds, so that rounding them changes nothing; shapes below, at and above a matrix tile. */
 function float16Cases(random: Random): Case[] {
-  const shapes = [[33, 70, 64], [64, 64, 72], [150, 140, 136], [40, 33, 8]];
+  const shapes = [[33, 70, 64], [64, 64, 72], [150, 140, 136], [40, 33, 8], [300, 264, 192]];
   return shapes.map(([rows, columns, inner], i): Case => {
     const bias = i % 2 === 0;
     const spec: DenseLinearSpec = {
@@ -97,6 +99,42 @@ function float16Cases(random: Random): Case[] {
     if (bias) inputs.push(normals(random, columns));
     return { spec, inputs, comparisons: ["float"], magnitude: inner };
   });
+}
+
+/** Inputs in float16, their rows padded or not, and results of all kinds; for one token, a few and many. */
+function float16InputCases(random: Random): Case[] {
+  const shapes = [[1, 40, 64], [3, 33, 70], [16, 24, 128], [150, 136, 72], [260, 264, 200], [33, 70, 9]];
+  const results: readonly ResultOptions[] = [
+    {},
+    { activation: "silu" },
+    { resultType: "float16" },
+    { resultType: "float16", activation: "gelu" },
+  ];
+  const types = ["float16", "float32", "bfloat16"] as const;
+  return shapes.flatMap(([rows, columns, inner], s) =>
+    results.map((result, i): Case => {
+      const bias = (s + i) % 2 === 0;
+      const weightType = i < 2 ? "float16" : types[(s + i) % 3];
+      const spec: DenseLinearSpec = {
+        op: "dense_linear",
+        rows,
+        columns,
+        inner,
+        weightType,
+        bias,
+        inputType: "float16",
+        ...result,
+      };
+      const inputs = [halfRows(random, rows, inner), storedNormals(random, columns * inner, weightType)];
+      if (bias) inputs.push(normals(random, columns));
+      return {
+        spec,
+        inputs,
+        comparisons: [result.resultType === "float16" ? "halves" : "float"],
+        magnitude: inner,
+      };
+    })
+  );
 }
 
 function quantizeCases(random: Random): Case[] {
