@@ -67,6 +67,7 @@ function generator(name: string, spec: KernelSpec): (index: number) => number {
   if (name === "table") return (i) => floatBits(i - 8);
   if (/codes/.test(name)) return word;
   if (/outlier/.test(name)) return halves;
+  if (name === "x" && "inputType" in spec && spec.inputType === "float16") return halves;
   if (name === "weight") return spec.op === "dense_linear" && spec.weightType !== "float32" ? halves : normal;
   if (name === "scales") return halves;
   return normal;

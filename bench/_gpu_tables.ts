@@ -56,6 +56,11 @@ function dense(
   return { op: "dense_linear", rows, columns, inner, weightType, bias: false, allowFloat16 };
 }
 
+/** As a float16 model has it: weight, input and result in float16. */
+function allFloat16(shape: Shape): KernelSpec {
+  return { ...dense(shape, "float16", true), inputType: "float16", resultType: "float16" } as KernelSpec;
+}
+
 function weightOnly([rows, columns, inner]: Shape): KernelSpec {
   return {
     op: "codebook_linear",
@@ -111,7 +116,7 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
       row("prefill", "integer W4A8", shape, [integer(shape, 8, 4)], integerCeiling),
       row("prefill", "integer W8A8", shape, [integer(shape, 8, 8)], integerCeiling),
       matrixUnits
-        ? row("prefill", "dense f16", shape, [dense(shape, "float16", true)], "f16 matrix units")
+        ? row("prefill", "dense f16", shape, [allFloat16(shape)], "f16 matrix units")
         : row("prefill", "dense f32", shape, [dense(shape, "float32", false)], "f32 multiply-add"),
       row("prefill", "QUIK W4A4 layer", shape, quikLayer(shape, 4, outliers), integerCeiling),
       ...(matrixUnits ? [row("prefill", "W4A16", shape, [weightOnly(shape)], "f16 matrix units")] : []),

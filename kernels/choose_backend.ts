@@ -1,5 +1,6 @@
 // Choosing a backend by name, once and aloud: the only place where `auto` means something.
 import type { Backend } from "./backend.ts";
+import type { WebGpuBackendOptions } from "./webgpu/backend.ts";
 
 /** What a caller may ask for. */
 export type BackendChoice = "auto" | "webgpu" | "wasm" | "reference";
@@ -21,6 +22,7 @@ export const BACKEND_CHOICES: readonly BackendChoice[] = ["auto", "webgpu", "was
  * tried in its place.
  *
  * @param choice Which one.
+ * @param webgpu Options for WebGPU, if that is taken.
  * @returns The backend and the reason for it.
  * @throws {TypeError} If the backend is unknown or cannot run here.
  *
@@ -34,16 +36,19 @@ export const BACKEND_CHOICES: readonly BackendChoice[] = ["auto", "webgpu", "was
  * backend.dispose();
  * ```
  */
-export async function chooseBackend(choice: BackendChoice = "auto"): Promise<ChosenBackend> {
+export async function chooseBackend(
+  choice: BackendChoice = "auto",
+  webgpu: WebGpuBackendOptions = {},
+): Promise<ChosenBackend> {
   if (!BACKEND_CHOICES.includes(choice)) {
     throw new TypeError(
       `Cannot choose the backend "${choice}": it must be one of ${BACKEND_CHOICES.join(", ")}`,
     );
   }
-  if (choice !== "auto") return explain(await create(choice), "asked for");
+  if (choice !== "auto") return explain(await create(choice, webgpu), "asked for");
   const absence = await hardwareAbsence();
-  if (absence === undefined) return explain(await create("webgpu"), "a hardware adapter answered");
-  return explain(await create("wasm"), absence);
+  if (absence === undefined) return explain(await create("webgpu", webgpu), "a hardware adapter answered");
+  return explain(await create("wasm", webgpu), absence);
 }
 
 function explain(backend: Backend, why: string): ChosenBackend {
@@ -51,10 +56,13 @@ function explain(backend: Backend, why: string): ChosenBackend {
 }
 
 /** Imports only the backend that is wanted. */
-async function create(choice: Exclude<BackendChoice, "auto">): Promise<Backend> {
+async function create(
+  choice: Exclude<BackendChoice, "auto">,
+  webgpu: WebGpuBackendOptions,
+): Promise<Backend> {
   switch (choice) {
     case "webgpu":
-      return (await import("./webgpu/backend.ts")).createWebGpuBackend();
+      return (await import("./webgpu/backend.ts")).createWebGpuBackend(webgpu);
     case "wasm":
       return (await import("./wasm/backend.ts")).createWasmBackend();
     case "reference":

@@ -84,8 +84,11 @@ export class CodebookLinear implements Linear {
     if (offset) throw new TypeError(`Cannot run a layer with offsets: use zero points`);
     const { rows: columns, cols: inner } = grid;
     const scaleType = SCALE_TYPES.get(scaleFormat) ?? "float32";
+    const flip = evenOrder(format, bits);
+    const levels = levelsOf(format);
     const table = new Float32Array(2 ** bits);
-    table.set(levelsOf(format));
+    for (let code = 0; code < levels.length; code++) table[code ^ (flip ?? 0)] = levels[code];
+    const stored = flip ? codes.map((code) => code ^ flip) : codes;
     const scales = expandRows(scale, grid);
     this.weight = weight;
     this.inputs = inner;
@@ -101,9 +104,10 @@ export class CodebookLinear implements Linear {
       scaleType,
       zeroPoint: zeroPoint !== undefined,
       bias: bias !== undefined,
+      evenLevels: flip !== undefined,
     };
     this.#buffers = [
-      pack(codes, bits, { shape: [columns, inner], rowBytes: packedRowBytes(inner, bits) }),
+      pack(stored, bits, { shape: [columns, inner], rowBytes: packedRowBytes(inner, bits) }),
       table,
       scaleType === "float32" ? scales : encodeArray(scaleFormat!, scales),
       ...(zeroPoint ? [expandRows(zeroPoint, grid)] : []),
@@ -138,6 +142,20 @@ export class CodebookLinear implements Linear {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/**
+ * What to flip in the codes of a format so that its levels are evenly spaced: nothing for unsigned integers, the sign bit
+ * for signed ones. Undefined if no order of this kind makes them so. Backends then compute levels instead of looking up.
+ */
+function evenOrder(format: NumberFormat, bits: number): number | undefined {
+  const levels = levelsOf(format);
+  if (format.bits !== bits || levels.length !== 2 ** bits) return undefined;
+  return [0, 2 ** (bits - 1)].find((flip) => {
+    const at = (code: number): number => levels[code ^ flip];
+    const spacing = at(1) - at(0);
+    return levels.every((_, code) => at(code) === at(0) + code * spacing);
+  });
 }
 
 /** Parameters `[gridRows, gridCols]` repeated for every row of the matrix: `[rows, gridCols]`. */

@@ -5,6 +5,7 @@ import { createDawnDevice } from "../../kernels/webgpu/dawn.ts";
 import { conformanceCases } from "../kernels/_cases.ts";
 import { checkVariants } from "../kernels/_variants.ts";
 import { checkCase } from "../kernels/conformance.ts";
+import { checkOneBuffer } from "../kernels/_one_buffer.ts";
 
 for (const boundsChecks of [false, true]) {
   Deno.test({
@@ -22,6 +23,15 @@ for (const boundsChecks of [false, true]) {
           for (const testCase of cases) await checkCase(backend, testCase);
         });
       }
+      await test.step("a product of a matrix with itself", async () => {
+        for (const name of ["matrix_256x128_ordered", undefined]) {
+          using backend = await create({
+            choose: (_spec, candidates) =>
+              candidates.find((variant) => variant.name === name) ?? candidates[0],
+          });
+          await checkOneBuffer(backend);
+        }
+      });
       await checkVariants(test, create, { casesPerVariant: boundsChecks ? 1 : 4 });
     },
   });

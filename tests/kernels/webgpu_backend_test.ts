@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createWebGpuBackend, type KernelSpec } from "@quik/quant/kernels";
 import { gpuTest } from "./_gpu.ts";
+import { checkOneBuffer } from "./_one_buffer.ts";
 
 const floats = (count: number, value: (i: number) => number): Float32Array<ArrayBuffer> =>
   Float32Array.from({ length: count }, (_, i) => value(i));
@@ -43,6 +44,30 @@ gpuTest("WebGpuBackend.dispatch() takes an output that is any of the inputs, or 
   using position = upload(Uint32Array.of(0));
   backend.dispatch(rope, [turned, cosines, sines, position], [turned]);
   assertEquals(new Float32Array(await backend.read(turned)), Float32Array.of(-3, 2, 1, 4));
+});
+
+gpuTest("WebGpuBackend.dispatch() takes one buffer for two inputs", async () => {
+  using backend = await createWebGpuBackend();
+  await checkOneBuffer(backend);
+});
+
+gpuTest("createWebGpuBackend() lets products round to float16 if they leave it open", async () => {
+  const spec = {
+    op: "dense_linear",
+    rows: 1,
+    columns: 8,
+    inner: 8,
+    weightType: "float16",
+    bias: false,
+  } as const;
+  using backend = await createWebGpuBackend({ allowFloat16: true });
+  const allowed = async (given: KernelSpec): Promise<boolean> => {
+    const { spec } = await backend.prepare(given);
+    return "allowFloat16" in spec && spec.allowFloat16 === true;
+  };
+  assertEquals(await allowed(spec), true);
+  assertEquals(await allowed({ ...spec, allowFloat16: false }), false);
+  assertEquals(await allowed({ op: "add", count: 4 }), false);
 });
 
 gpuTest("WebGpuBackend.prepare() names op and backend of an unknown op", async () => {

@@ -15,9 +15,11 @@ import {
 } from "../../formats/mod.ts";
 import {
   type Backend,
+  type CodebookLinearSpec,
   createReferenceBackend,
   createWasmBackend,
   createWebGpuBackend,
+  type KernelSpec,
 } from "../../kernels/mod.ts";
 import { applyLinear, CodebookLinear, DeviceTensor } from "../../ops/mod.ts";
 import {
@@ -102,6 +104,24 @@ for (const [about, options] of Object.entries(FORMATS)) {
 gpuTest("CodebookLinear runs every format on WebGPU", async () => {
   using backend = await createWebGpuBackend();
   for (const options of Object.values(FORMATS)) await check(backend, options);
+});
+
+Deno.test("CodebookLinear says which levels a backend may compute instead of looking up", async () => {
+  using backend = createReferenceBackend();
+  const specs: KernelSpec[] = [];
+  const prepare = backend.prepare.bind(backend);
+  backend.prepare = (spec) => {
+    specs.push(spec);
+    return prepare(spec);
+  };
+  using x = DeviceTensor.fromMatrix(backend, createMatrix(1, INPUTS));
+  const evenLevels = async (format: QparamsOptions["format"]): Promise<boolean | undefined> => {
+    using layer = new CodebookLinear(backend, quantize(weight, chooseQparams(weight, { format })));
+    using _y = await applyLinear(layer, x);
+    return (specs.pop() as CodebookLinearSpec).evenLevels;
+  };
+  for (const format of [int3, int4, int8, uint2, uint4]) assertEquals(await evenLevels(format), true);
+  for (const format of [nf4, float4E2M1, float8E4M3, golden]) assertEquals(await evenLevels(format), false);
 });
 
 Deno.test("CodebookLinear counts its stored bits", () => {
