@@ -100,15 +100,23 @@ async function inLockStep(
   }
 }
 
+/** Most bytes that are read from a backend at once: a GPU answers after milliseconds, however little is asked for. */
+const BYTES_ON_THEIR_WAY = 2 ** 26;
+
 async function inputStatistics(
   inputs: readonly DeviceTensor[],
   options: CalibrateOptions,
 ): Promise<LayerCalibration> {
   const { hessian = true, samples } = options;
-  const accumulator = new CalibrationAccumulator(inputs[0].columns, { hessian, samples });
-  for (const input of inputs) {
-    const gram = hessian ? await gramOf(input) : undefined;
-    accumulator.add(await input.toMatrix(), { gram });
+  const { rows, columns } = inputs[0];
+  const accumulator = new CalibrationAccumulator(columns, { hessian, samples });
+  const bytes = 4 * columns * (rows + (hessian ? columns : 0));
+  const together = Math.max(1, Math.floor(BYTES_ON_THEIR_WAY / bytes));
+  for (let first = 0; first < inputs.length; first += together) {
+    const windows = inputs.slice(first, first + together).map(async (input) =>
+      await Promise.all([input.toMatrix(), hessian ? gramOf(input) : undefined])
+    );
+    for (const [window, gram] of await Promise.all(windows)) accumulator.add(window, { gram });
   }
   return accumulator.finish();
 }

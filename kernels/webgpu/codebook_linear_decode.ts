@@ -190,9 +190,6 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
   };
 }
 
-/** Bytes of workgroup memory that leave room for a second workgroup on a processor. */
-const HALF_A_PROCESSOR = 24000;
-
 /** Variants of `codebook_linear` for a few tokens; the counts of workgroups fill a device of 132 processors. */
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
   {
@@ -201,7 +198,7 @@ export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinear
   },
   {
     ...codebookLinearDecode("decode_8", { columns: 2, unroll: 4, subgroups: 8, workgroups: 264 }),
-    suits: (spec) => spec.rows === 1 && digitBytes(spec) <= HALF_A_PROCESSOR,
+    suits: ({ rows, inner }) => rows === 1 && inner <= 4096,
   },
   {
     ...codebookLinearDecode("decode_16", { columns: 2, unroll: 4, subgroups: 16, workgroups: 132 }),
