@@ -34,6 +34,15 @@ export function outlierPhase(units: number, x: (m: number, unit: string) => stri
   };
 }
 
+/** Both products, the outliers first: they take longer per unit, and the last reads to arrive had better be done with soon. */
+export function quikPhases(
+  { outliers }: { readonly outliers: number },
+  codes: DecodePhase,
+  outlier: DecodePhase,
+): DecodePhase[] {
+  return outliers > 0 ? [outlier, codes] : [codes];
+}
+
 /** What the epilogue depends on. */
 interface QuikEpilogue {
   readonly columns: number;
@@ -43,7 +52,7 @@ interface QuikEpilogue {
 }
 
 /**
- * The epilogue.
+ * The epilogue of `quikPhases`.
  *
  * @param spec The op.
  * @param token WGSL expression for scale and zero of `row`.
@@ -63,9 +72,9 @@ export function quikEpilogue(
     ],
     result: (sum) => {
       const terms = [
-        `f32(${exact(sum(0))}) * of_row.x * scale_here`,
+        `f32(${exact(sum(outliers > 0 ? 1 : 0))}) * of_row.x * scale_here`,
         "shift * reduced_here",
-        ...(outliers > 0 ? [sum(1)] : []),
+        ...(outliers > 0 ? [sum(0)] : []),
         ...(bias ? ["bias_here"] : []),
       ];
       return `let of_row = ${token};

@@ -4,7 +4,7 @@ import type { QuikLayerSpec } from "../specs.ts";
 import { decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
-import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
+import { multiplyVectors, outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
 import {
   canStage,
   codesStride,
@@ -85,10 +85,7 @@ export function quikLayerDecode(
     generate: (spec, capabilities) => {
       const plan = planOf(spec);
       const half = (m: number, unit: string): string => `halves[${m * halvesStride(plan)}u + ${unit}]`;
-      const phases = [
-        codesPhase(plan),
-        ...(spec.outliers > 0 ? [outlierPhase(outlierUnits(spec), half)] : []),
-      ];
+      const phases = quikPhases(spec, codesPhase(plan), outlierPhase(outlierUnits(spec), half));
       return {
         passes: [definePass({
           enables: decodeEnables(capabilities),

@@ -5,7 +5,7 @@ import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
-import { multiplyVectors, outlierPhase, quikEpilogue } from "./_quik_decode.ts";
+import { multiplyVectors, outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
 import { isPlainResult } from "./_result.ts";
 import { definePass, type KernelVariant } from "./program.ts";
 import { range } from "./_range.ts";
@@ -52,12 +52,11 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
         body: decodeShader(
           shape,
           spec,
-          [
+          quikPhases(
+            spec,
             codesPhase(spec),
-            ...(spec.outliers > 0
-              ? [outlierPhase(halfUnits, (m, unit) => `outlier_left[${m * halfUnits}u + ${unit}]`)]
-              : []),
-          ],
+            outlierPhase(halfUnits, (m, unit) => `outlier_left[${m * halfUnits}u + ${unit}]`),
+          ),
           {
             declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
             ...quikEpilogue(spec, "qparams[row]", (sum) => exactSum(spec, sum)),
