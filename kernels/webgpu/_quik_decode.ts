@@ -34,17 +34,19 @@ export function outlierPhase(units: number, x: (m: number, unit: string) => stri
   };
 }
 
-/** Both products, the outliers first: they take longer per unit, and the last reads to arrive had better be done with soon. */
-export function quikPhases(
-  { outliers }: { readonly outliers: number },
-  codes: DecodePhase,
-  outlier: DecodePhase,
-): DecodePhase[] {
-  return outliers > 0 ? [outlier, codes] : [codes];
+/** Whether outliers come first: they take longer per unit, and the last reads to arrive had better be done with soon. Sums of
+ * more rows do not fit the registers beside the codes. */
+const outliersFirst = ({ rows }: QuikProduct): boolean => rows <= 2;
+
+/** Both products, in the order that `quikEpilogue` expects. */
+export function quikPhases(spec: QuikProduct, codes: DecodePhase, outlier: DecodePhase): DecodePhase[] {
+  if (spec.outliers === 0) return [codes];
+  return outliersFirst(spec) ? [outlier, codes] : [codes, outlier];
 }
 
-/** What the epilogue depends on. */
-interface QuikEpilogue {
+/** What products and epilogue depend on. */
+interface QuikProduct {
+  readonly rows: number;
   readonly columns: number;
   readonly activationBits: CodeBits;
   readonly outliers: number;
@@ -59,10 +61,13 @@ interface QuikEpilogue {
  * @param exact WGSL expression for the true value of an integer sum.
  */
 export function quikEpilogue(
-  { columns, activationBits, outliers, bias }: QuikEpilogue,
+  spec: QuikProduct,
   token: string,
   exact: (sum: string) => string,
 ): Pick<DecodeSurroundings, "parameters" | "result"> {
+  const { columns, activationBits, outliers, bias } = spec;
+  const outlierSum = outliersFirst(spec) ? 0 : 1;
+  const codesSum = outliers > 0 ? 1 - outlierSum : 0;
   const ofColumn = (buffer: string) => (column: string): string => `${buffer}[${column}]`;
   return {
     parameters: [
@@ -72,9 +77,9 @@ export function quikEpilogue(
     ],
     result: (sum) => {
       const terms = [
-        `f32(${exact(sum(outliers > 0 ? 1 : 0))}) * of_row.x * scale_here`,
+        `f32(${exact(sum(codesSum))}) * of_row.x * scale_here`,
         "shift * reduced_here",
-        ...(outliers > 0 ? [sum(0)] : []),
+        ...(outliers > 0 ? [sum(outlierSum)] : []),
         ...(bias ? ["bias_here"] : []),
       ];
       return `let of_row = ${token};
