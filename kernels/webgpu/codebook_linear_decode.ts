@@ -1,7 +1,8 @@
 // Weight-only products with evenly spaced 4-bit levels for a few tokens, without converting a code: a workgroup turns x into
 // int8 digits, `dot4I8Packed` multiplies the digits with the codes as they lie in memory, and a 16-byte load of codes
 // costs some thirty instructions.
-import { type CodebookLinearSpec, packedRowBytes, type ScaleType } from "../specs.ts";
+import { SCALE_BYTES } from "../_roles.ts";
+import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
 import type { BesideUnit, DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
@@ -29,13 +30,6 @@ import {
   scratch,
 } from "./program.ts";
 import { range } from "./_range.ts";
-
-const SCALE_BYTES: Readonly<Record<ScaleType, number>> = {
-  float32: 4,
-  float16: 2,
-  float8E4M3: 1,
-  float8E8M0: 1,
-};
 
 const groupsOf = ({ inner, groupSize }: CodebookLinearSpec): number => Math.ceil(inner / groupSize);
 
