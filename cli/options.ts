@@ -10,14 +10,6 @@ export function backendOption(): Option {
   return new Option("--backend <name>", "where to compute").choices([...BACKEND_CHOICES]).default("auto");
 }
 
-/** `--float16`. */
-export function float16Option(): Option {
-  return new Option("--float16", "let a GPU round the inputs of layers to float16: faster, less exact")
-    .default(
-      false,
-    );
-}
-
 /** `--json`. */
 export function jsonOption(): Option {
   return new Option("--json", "print one JSON value on standard output, for machines").default(false);
@@ -29,13 +21,10 @@ export function say(line: string): void {
 }
 
 /** Takes the backend that was asked for and says which it is and why. */
-export async function takeBackend(
-  choice: BackendChoice,
-  options: { quiet: boolean; float16?: boolean },
-): Promise<Backend> {
+export async function takeBackend(choice: BackendChoice, options: { quiet: boolean }): Promise<Backend> {
   // Without it, Vulkan drivers complain on standard error of every machine that has no desktop.
   process.env.XDG_RUNTIME_DIR ??= tmpdir();
-  const { backend, reason } = await chooseBackend(choice, { allowFloat16: options.float16 });
+  const { backend, reason } = await chooseBackend(choice);
   if (!options.quiet) say(`Backend: ${reason}`);
   return backend;
 }

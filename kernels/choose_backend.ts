@@ -1,6 +1,5 @@
 // Choosing a backend by name, once and aloud: the only place where `auto` means something.
 import type { Backend } from "./backend.ts";
-import type { WebGpuBackendOptions } from "./webgpu/backend.ts";
 
 /** What a caller may ask for. */
 export type BackendChoice = "auto" | "webgpu" | "wasm" | "reference";
@@ -22,7 +21,6 @@ export const BACKEND_CHOICES: readonly BackendChoice[] = ["auto", "webgpu", "was
  * tried in its place.
  *
  * @param choice Which one.
- * @param webgpu Options for WebGPU, if that is taken.
  * @returns The backend and the reason for it.
  * @throws {TypeError} If the backend is unknown or cannot run here.
  *
@@ -36,19 +34,16 @@ export const BACKEND_CHOICES: readonly BackendChoice[] = ["auto", "webgpu", "was
  * backend.dispose();
  * ```
  */
-export async function chooseBackend(
-  choice: BackendChoice = "auto",
-  webgpu: WebGpuBackendOptions = {},
-): Promise<ChosenBackend> {
+export async function chooseBackend(choice: BackendChoice = "auto"): Promise<ChosenBackend> {
   if (!BACKEND_CHOICES.includes(choice)) {
     throw new TypeError(
       `Cannot choose the backend "${choice}": it must be one of ${BACKEND_CHOICES.join(", ")}`,
     );
   }
-  if (choice !== "auto") return explain(await create(choice, webgpu), "asked for");
+  if (choice !== "auto") return explain(await create(choice), "asked for");
   const absence = await hardwareAbsence();
-  if (absence === undefined) return explain(await create("webgpu", webgpu), "a hardware adapter answered");
-  return explain(await create("wasm", webgpu), absence);
+  if (absence === undefined) return explain(await create("webgpu"), "a hardware adapter answered");
+  return explain(await create("wasm"), absence);
 }
 
 function explain(backend: Backend, why: string): ChosenBackend {
@@ -56,13 +51,10 @@ function explain(backend: Backend, why: string): ChosenBackend {
 }
 
 /** Imports only the backend that is wanted. */
-async function create(
-  choice: Exclude<BackendChoice, "auto">,
-  webgpu: WebGpuBackendOptions,
-): Promise<Backend> {
+async function create(choice: Exclude<BackendChoice, "auto">): Promise<Backend> {
   switch (choice) {
     case "webgpu":
-      return (await import("./webgpu/backend.ts")).createWebGpuBackend(webgpu);
+      return (await import("./webgpu/backend.ts")).createWebGpuBackend();
     case "wasm":
       return (await import("./wasm/backend.ts")).createWasmBackend();
     case "reference":
