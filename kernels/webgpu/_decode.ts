@@ -88,7 +88,7 @@ export function decodeShader(
     parameters.length === 0
       ? ""
       : `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, ${
-        columns - 1
+        Math.max(columns, 1) - 1
       }u); ${parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")}`;
   const fetch = `{
     ${columnNames(shape, `index * ${block}u + own`, columns)}

@@ -138,7 +138,9 @@ ${digits.declarations}`,
 
 function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
   return spec.bits === 4 && spec.evenLevels === true && spec.rows * shape.columns <= 32 && spec.inner > 0 &&
-    (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities);
+    (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities) &&
+    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup &&
+    capabilities.componentWrites;
 }
 
 /** The variant of one division of the columns, for a token or two: every workgroup turns x into digits for itself. */
@@ -177,6 +179,7 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
           ],
           declarations: "",
           reads: spec.zeroPoint ? READ_LEVELS : "",
+          // None; the loop stays, as it was measured.
           prologue: "",
         }),
       ],

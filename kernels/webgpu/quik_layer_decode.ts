@@ -77,7 +77,7 @@ export function quikLayerDecode(
       const { limits } = capabilities;
       return isPlainResult(spec) && rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 &&
         activationBits >= weightBits && (!staged || canStage(spec)) &&
-        inner + outliers <= 32768 && decodeFits(capabilities) &&
+        inner + outliers <= 32768 && decodeFits(capabilities) && capabilities.componentWrites &&
         quantizedRowBytes(planOf(spec)) <= limits.maxComputeWorkgroupStorageSize &&
         bindingsOf(planOf(spec)).length <= limits.maxStorageBuffersPerShaderStage &&
         32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;

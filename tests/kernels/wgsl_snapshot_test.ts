@@ -15,6 +15,7 @@ const defaults: WebGpuCapabilities = {
   subgroupMinSize: 0,
   subgroupMaxSize: 0,
   subgroupMatrices: [],
+  componentWrites: true,
   timestamps: false,
   limits: {
     maxBufferSize: 268435456,
