@@ -4,7 +4,6 @@ import type { BackendChoice } from "../kernels/mod.ts";
 import { loadModel, loadTokenizer, perplexity } from "../models/mod.ts";
 import {
   backendOption,
-  float16Option,
   interruptSignal,
   jsonOption,
   positiveInteger,
@@ -18,7 +17,6 @@ interface EvalOptions {
   window: number;
   windows?: number;
   backend: BackendChoice;
-  float16: boolean;
   json: boolean;
 }
 
@@ -31,14 +29,13 @@ export function evalCommand(): Command {
     .option("--window <tokens>", "tokens of a window; windows do not overlap", positiveInteger, 512)
     .option("--windows <count>", "number of windows to score (default: all)", positiveInteger)
     .addOption(backendOption())
-    .addOption(float16Option())
     .addOption(jsonOption())
     .action(run);
 }
 
 async function run(directory: string, options: EvalOptions): Promise<void> {
   const text = await readTextFile(options.text);
-  using backend = await takeBackend(options.backend, { quiet: options.json, float16: options.float16 });
+  using backend = await takeBackend(options.backend, { quiet: options.json });
   const tokenizer = await loadTokenizer(directory);
   using model = await loadModel(directory, { backend });
   using progress = startProgress("Windows");

@@ -5,7 +5,6 @@ import type { BackendChoice } from "../kernels/mod.ts";
 import { generate, loadModel } from "../models/mod.ts";
 import {
   backendOption,
-  float16Option,
   interruptSignal,
   jsonOption,
   nonNegativeInteger,
@@ -22,7 +21,6 @@ interface GenerateOptions {
   topP?: number;
   seed: number;
   backend: BackendChoice;
-  float16: boolean;
   json: boolean;
 }
 
@@ -38,14 +36,13 @@ export function generateCommand(): Command {
     .option("--top-p <number>", "sample among tokens of this total probability", nonNegativeNumber)
     .option("--seed <number>", "of the random numbers", nonNegativeInteger, 0)
     .addOption(backendOption())
-    .addOption(float16Option())
     .addOption(jsonOption())
     .action(run);
 }
 
 async function run(directory: string, options: GenerateOptions): Promise<void> {
   const { prompt, maxTokens, temperature, topK, topP, seed, json } = options;
-  using backend = await takeBackend(options.backend, { quiet: json, float16: options.float16 });
+  using backend = await takeBackend(options.backend, { quiet: json });
   using model = await loadModel(directory, { backend });
   const started = performance.now();
   let text = "";
