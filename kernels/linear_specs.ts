@@ -144,7 +144,7 @@ export interface CodebookLinearSpec {
   /** States that the levels are evenly spaced, as integer formats are: `table[code] = table[0] + code * (table[1] -
    * table[0])`. Lets a backend compute instead of looking up. Default false. */
   readonly evenLevels?: boolean;
-  /** Lets a backend round x and the weights to float16 (saturating x) before the product, as matrix units want it. Default
-   * false. */
+  /** Lets a backend keep x in 16 bits: round x and the weights to float16 (saturating x), as matrix units want it, or x to 15
+   * bits of the largest of 32 neighbors, as integer dot products want it. Default false. */
   readonly allowFloat16?: boolean;
 }

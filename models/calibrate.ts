@@ -100,7 +100,14 @@ async function inLockStep(
   }
 }
 
-/** Most bytes that are read from a backend at once: a GPU answers after milliseconds, however little is asked for. */
+/** Waits for all, also if one fails, since they use what is freed then. */
+async function allDone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises);
+}
+
+/** Most bytes of windows that are read from a backend together: a GPU answers after milliseconds, however little is asked
+ * for. */
 const BYTES_ON_THEIR_WAY = 2 ** 26;
 
 async function inputStatistics(
@@ -108,15 +115,18 @@ async function inputStatistics(
   options: CalibrateOptions,
 ): Promise<LayerCalibration> {
   const { hessian = true, samples } = options;
-  const { rows, columns } = inputs[0];
+  const { columns } = inputs[0];
+  const rows = Math.max(...inputs.map((input) => input.rows));
   const accumulator = new CalibrationAccumulator(columns, { hessian, samples });
-  const bytes = 4 * columns * (rows + (hessian ? columns : 0));
+  // A Gram matrix is there three times: zeros on their way, sums on the backend, sums on their way back.
+  const bytes = 4 * columns * (rows + (hessian ? 3 * columns : 0));
   const together = Math.max(1, Math.floor(BYTES_ON_THEIR_WAY / bytes));
   for (let first = 0; first < inputs.length; first += together) {
-    const windows = inputs.slice(first, first + together).map(async (input) =>
-      await Promise.all([input.toMatrix(), hessian ? gramOf(input) : undefined])
-    );
-    for (const [window, gram] of await Promise.all(windows)) accumulator.add(window, { gram });
+    const windows = inputs.slice(first, first + together).map(async (input) => ({
+      gram: hessian ? await gramOf(input) : undefined,
+      window: await input.toMatrix(),
+    }));
+    for (const { window, gram } of await allDone(windows)) accumulator.add(window, { gram });
   }
   return accumulator.finish();
 }

@@ -18,10 +18,9 @@ export function widenedInput(
   if (inputType !== "float16") return input.address;
   const address = context.temporary(rows * inner * 4);
   const words = float16RowBytes(inner) / 4;
-  // Copied: memory may have moved when the next row is written.
-  const stored = context.indices(input, rows * words).slice();
+  const stored = context.indices(input, rows * words);
   for (let row = 0; row < rows; row++) {
-    const halves = new Uint16Array(stored.buffer, row * words * 4, inner);
+    const halves = new Uint16Array(stored.buffer, stored.byteOffset + row * words * 4, inner);
     context.floats(address + row * inner * 4, inner).set(decodeArray(float16, halves));
   }
   return address;

@@ -96,7 +96,8 @@ export function reduction(
 
 /** Names the columns of a block, those beyond the last one being the last one. */
 export const columnNames = (shape: DecodeShape, start: string, columns: number): string =>
-  range(shape.columns).map((r) => `let column_${r} = min(${start} + ${r}u, ${columns - 1}u);`).join(" ");
+  range(shape.columns).map((r) => `let column_${r} = min(${start} + ${r}u, ${Math.max(columns, 1) - 1}u);`)
+    .join(" ");
 
 export const declareSums = (shape: DecodeShape, rows: number, { sum, type }: DecodePhase): string =>
   range(shape.columns).flatMap((r) => range(rows).map((m) => `var ${sum}_${r}_${m} = ${type}(0);`)).join(" ");

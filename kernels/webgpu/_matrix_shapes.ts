@@ -16,7 +16,8 @@ const SMALL: NamedMatrixShape = ["matrix_64x64", { matrices: [2, 2], subgroups: 
 const WIDE_ORDERED: NamedMatrixShape = ["matrix_128x256_ordered", { ...WIDE[1], ...ORDERED }];
 const TALL_ORDERED: NamedMatrixShape = ["matrix_256x128_ordered", { ...TALL[1], ...ORDERED }];
 
-/** For packed codes on both sides, the best measured one first: few bytes are read, so that large tiles keep up. */
+/** For packed codes on both sides, and QUIK's product of any: the best measured one first. Few bytes are read, so that large
+ * tiles keep up. */
 export const MATRIX_SHAPES: readonly NamedMatrixShape[] = [WIDE, TALL, SQUARE, SMALL];
 
 /** For operands that are multiplied as they lie: twice as many bytes, and nothing to compute while they are on their way. */

@@ -26,8 +26,8 @@ export interface WebGpuBackendOptions {
   readonly device?: GPUDevice;
   /** Chooses between variants. Default: the first candidate. */
   readonly choose?: VariantChooser;
-  /** What `allowFloat16` is for products that leave it open. It lets matrix units take over dense layers of float16 weights,
-   * and halves the arithmetic of weight-only layers. Default false. */
+  /** What `allowFloat16` is for products that leave it open. Where a device has matrix units they then take over dense layers
+   * of float16 weights and 4-bit weight-only layers; those decode with a third fewer dot products anywhere. Default false. */
   readonly allowFloat16?: boolean;
   /** Most bytes of freed buffers kept for reuse. Default 256 MiB. */
   readonly keepBytes?: number;
@@ -170,14 +170,15 @@ export class WebGpuBackend implements Backend {
     const bindsWritably = kernel.passes.some(({ pass }) =>
       pass.bindings.some(({ writes, source }) => writes && source.from === "input")
     );
-    const shared = owned.filter((source, i) =>
+    const clashes = owned.map((source, i) =>
       targets.includes(source) || (bindsWritably && owned.indexOf(source) < i)
     );
+    const shared = owned.filter((_, i) => clashes[i]);
     const inPlace = shared.length === 1 && shared[0] === targets[0]
       ? kernel.inPlace[owned.indexOf(targets[0])]
       : undefined;
-    const sources = owned.map((source) => {
-      if (inPlace !== undefined || !shared.includes(source)) return source;
+    const sources = owned.map((source, i) => {
+      if (inPlace !== undefined || !clashes[i]) return source;
       // WebGPU forbids binding one buffer twice in a dispatch if either binding is writable.
       const copy = this.#pool.allocate(source.byteLength);
       this.#queue.copy(source.gpu, copy.gpu, Math.ceil(source.byteLength / 4) * 4);

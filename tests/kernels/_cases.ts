@@ -178,7 +178,7 @@ const CODE_SHAPES = [[1, 1, 2], [1, 65, 130], [2, 3, 34], [16, 64, 128], [17, 70
   1000,
 ]];
 /** Larger than the largest matrix tile in both directions, and no multiple of it. */
-const LARGE = { rows: 150, columns: 140, inner: 290, activationBits: 4, weightBits: 4 } as const;
+const LARGE = { rows: 300, columns: 264, inner: 290 } as const;
 const CODE_BITS: readonly (readonly [CodeBits, CodeBits])[] = [[4, 4], [8, 4], [8, 8]];
 
 function integerCases(random: Random): Case[] {
@@ -188,11 +188,14 @@ function integerCases(random: Random): Case[] {
       inputs: [codeRows(random, rows, inner, activationBits), codeRows(random, columns, inner, weightBits)],
       comparisons: ["exact"],
     }))
-  ).concat({
-    spec: { op: "integer_matmul", ...LARGE },
-    inputs: [codeRows(random, LARGE.rows, LARGE.inner, 4), codeRows(random, LARGE.columns, LARGE.inner, 4)],
+  ).concat(CODE_BITS.map(([activationBits, weightBits]): Case => ({
+    spec: { op: "integer_matmul", ...LARGE, activationBits, weightBits },
+    inputs: [
+      codeRows(random, LARGE.rows, LARGE.inner, activationBits),
+      codeRows(random, LARGE.columns, LARGE.inner, weightBits),
+    ],
     comparisons: ["exact"],
-  });
+  })));
 }
 
 function quikCases(random: Random): Case[] {
@@ -210,7 +213,14 @@ function quikCases(random: Random): Case[] {
       })
     )
   ).concat(
-    quikCase(random, { op: "quik_linear", ...LARGE, outliers: 37, bias: true }),
+    quikCase(random, {
+      op: "quik_linear",
+      ...LARGE,
+      activationBits: 4,
+      weightBits: 4,
+      outliers: 37,
+      bias: true,
+    }),
     // All columns are outliers: no base product at all.
     quikCase(random, {
       op: "quik_linear",

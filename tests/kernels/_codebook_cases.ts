@@ -1,8 +1,10 @@
 // Conformance cases of weight-only products through a table.
-import type { CodebookLinearSpec } from "../../kernels/specs.ts";
+import type { CodebookLinearSpec, ScaleType } from "../../kernels/specs.ts";
 import type { Random } from "../../quant/mod.ts";
 import type { Case } from "./_cases.ts";
 import { codeRows, normals, storedNormals } from "./_inputs.ts";
+
+const SCALE_TYPES: readonly ScaleType[] = ["float32", "float16", "float8E4M3", "float8E8M0"];
 
 /** Cases of `codebook_linear`. */
 export function codebookCases(random: Random): Case[] {
@@ -12,6 +14,20 @@ export function codebookCases(random: Random): Case[] {
     ...evenLevelCases(random, false),
     ...evenLevelCases(random, true),
   ];
+}
+
+/** Scales of a storage type. */
+function scalesOf(random: Random, count: number, type: ScaleType): ArrayBufferView<ArrayBuffer> {
+  switch (type) {
+    case "float32":
+      return normals(random, count);
+    case "float16":
+      return storedNormals(random, count, "float16");
+    case "float8E4M3":
+      return Uint8Array.from({ length: count }, () => 0x30 + random.integer(0x10));
+    case "float8E8M0":
+      return Uint8Array.from({ length: count }, () => 124 + random.integer(6));
+  }
 }
 
 /** Values of x that float16 holds. */
@@ -28,10 +44,9 @@ const exactZeros = (random: Random, count: number): Float32Array<ArrayBuffer> =>
 
 function formatCases(random: Random): Case[] {
   const shapes = [[1, 33, 64, 32], [3, 17, 96, 32], [17, 66, 130, 64], [2, 40, 256, 256], [1, 5, 70, 16]];
-  const scaleTypes = ["float32", "float16", "float8E4M3", "float8E8M0"] as const;
   return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
     ([4, 2, 3, 8] as const).map((bits, j): Case => {
-      const scaleType = scaleTypes[(i + j) % 4];
+      const scaleType = SCALE_TYPES[(i + j) % 4];
       const zeroPoint = (i + j) % 3 === 0;
       const bias = (i + j) % 2 === 0;
       const groups = columns * Math.ceil(inner / groupSize);
@@ -46,12 +61,7 @@ function formatCases(random: Random): Case[] {
         zeroPoint,
         bias,
       };
-      const scales = {
-        float32: () => normals(random, groups),
-        float16: () => storedNormals(random, groups, "float16"),
-        float8E4M3: () => Uint8Array.from({ length: groups }, () => 0x30 + random.integer(0x10)),
-        float8E8M0: () => Uint8Array.from({ length: groups }, () => 124 + random.integer(6)),
-      }[scaleType]();
+      const scales = scalesOf(random, groups, scaleType);
       const inputs: ArrayBufferView<ArrayBuffer>[] = [
         normals(random, rows * inner),
         codeRows(random, columns, inner, bits),
@@ -118,7 +128,7 @@ function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
     const groups = columns * Math.ceil(inner / groupSize);
     const zeroPoint = i % 2 === 1;
-    const scaleType = i % 2 === 0 && !allowFloat16 ? "float32" : "float16";
+    const scaleType = allowFloat16 ? "float16" : SCALE_TYPES[i % 4];
     const spec: CodebookLinearSpec = {
       op: "codebook_linear",
       rows,
@@ -136,7 +146,7 @@ function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
       allowFloat16 ? exactHalves(random, rows * inner) : normals(random, rows * inner),
       codeRows(random, columns, inner, 4),
       Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2),
-      allowFloat16 ? powersOfTwo(random, groups) : storedNormals(random, groups, scaleType),
+      allowFloat16 ? powersOfTwo(random, groups) : scalesOf(random, groups, scaleType),
     ];
     if (zeroPoint) inputs.push(allowFloat16 ? exactZeros(random, groups) : normals(random, groups));
     if (i === 0) inputs.push(normals(random, columns));

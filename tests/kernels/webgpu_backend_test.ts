@@ -67,6 +67,9 @@ gpuTest("createWebGpuBackend() lets products round to float16 if they leave it o
   };
   assertEquals(await allowed(spec), true);
   assertEquals(await allowed({ ...spec, allowFloat16: false }), false);
+  const { weightType: _, ...shape } = spec;
+  const codebook = { ...shape, op: "codebook_linear", bits: 4, groupSize: 8 } as const;
+  assertEquals(await allowed({ ...codebook, scaleType: "float32", zeroPoint: false }), true);
   assertEquals(await allowed({ op: "add", count: 4 }), false);
 });
 

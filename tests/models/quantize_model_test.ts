@@ -42,6 +42,40 @@ Deno.test("calibrate() leaves a model that is not changed as it was", async () =
   });
 });
 
+Deno.test("calibrate() takes windows of different lengths", async () => {
+  await withModel("llama-gqa", async (model) => {
+    const lengths = [1, 32, 7];
+    let tokens = 0;
+    await calibrate(model, lengths.map(ids), {
+      visit: ({ calibration }) => void (tokens = calibration.tokens),
+      hessian: false,
+    });
+    assertEquals(tokens, 40);
+  });
+});
+
+Deno.test("calibrate() waits for the reads of all windows before it throws the failure of one", async () => {
+  await withModel("llama-gqa", async (model) => {
+    const { backend } = model;
+    const read = backend.read.bind(backend);
+    let [count, running] = [0, 0];
+    backend.read = async (...args) => {
+      const number = ++count;
+      running++;
+      try {
+        await new Promise((resolve) => setTimeout(resolve, number === 1 ? 0 : 20));
+        if (number === 1) throw new Error("no answer");
+        return await read(...args);
+      } finally {
+        running--;
+      }
+    };
+    await assertRejects(() => calibrate(model, windows, { visit: () => {} }), Error, "no answer");
+    assert(count > 1);
+    assertEquals(running, 0);
+  });
+});
+
 /** Relative error of a model's logits after quantization. */
 async function quantizationError(name: string, bits: 4 | 8): Promise<number> {
   let error = 0;
