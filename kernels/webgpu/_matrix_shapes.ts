@@ -1,4 +1,5 @@
 // The tile shapes that the products on subgroup matrices offer, and which of them suits a result of given size.
+import { DECODE_ROWS } from "./_decode.ts";
 import type { MatrixShape } from "./_matrix_tile.ts";
 import { matrixTile } from "./_matrix_tile.ts";
 
@@ -29,8 +30,9 @@ export const MIXED_MATRIX_SHAPES: readonly NamedMatrixShape[] = [SQUARE, WIDE, T
 /** For weights that are computed on their way in: a tall tile computes each for twice as many rows. */
 export const TALL_MATRIX_SHAPES: readonly NamedMatrixShape[] = [TALL, WIDE, SQUARE, SMALL];
 
-/** Fewest rows for which subgroup matrices pay: below, reading the weight is what takes time. */
-const FEWEST_ROWS = 32;
+/** Fewest rows for which subgroup matrices pay: one more than the decode kernels take. A tile of 64 rows costs the same however
+ * few are used, and a fifth of what ordinary tiles do. */
+const FEWEST_ROWS = DECODE_ROWS + 1;
 
 /** Whether a result gives enough tiles of this shape to occupy a large device. */
 export function matrixSuits(shape: MatrixShape, rows: number, columns: number): boolean {
