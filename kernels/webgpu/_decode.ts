@@ -84,17 +84,18 @@ export function decodeShader(
   const { blocks, turns } = division(shape, columns);
   const held = heldUnits(shape, phases) <= MOST_HELD;
   const { parameters = [] } = around;
-  const readParameters = (index: string): string =>
-    parameters.length === 0
-      ? ""
-      : `let of_lane = min(${index} * ${block}u + own + result_of_lane % ${shape.columns}u, ${
-        Math.max(columns, 1) - 1
-      }u); ${parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")}`;
+  const ofLane = `min(index * ${block}u + own + result_of_lane % ${shape.columns}u, ${
+    Math.max(columns, 1) - 1
+  }u)`;
+  const readParameters = parameters.length === 0
+    ? ""
+    : `let of_lane = ${ofLane}; ${
+      parameters.map(([name, value]) => `read_${name} = ${value("of_lane")};`).join(" ")
+    }`;
   const fetch = `{
     ${columnNames(shape, `index * ${block}u + own`, columns)}
-    ${readParameters("index")}
-    ${held ? sharedFetches(shape, phases) : ""}
-    ${held ? heldFetches(shape, phases) : ""}
+    ${readParameters}
+    ${held ? `${sharedFetches(shape, phases)}\n    ${heldFetches(shape, phases)}` : ""}
   }`;
   const spread = resultSpread(shape, rows);
   const finish = `{

@@ -3,16 +3,15 @@
 import type { AffineLinearSpec } from "../fbgemm_specs.ts";
 import { packedRowBytes } from "../specs.ts";
 import { integerUniforms, integerUnitVectors, rowIntegerPhase, tiledIntegerPhase } from "./_integer_phase.ts";
-import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
+import { rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { tiledShader, type TileShape, tileWorkgroups } from "./_tile.ts";
-import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
+import { fewRowsAndTiles } from "./_tile_variants.ts";
 import {
   type Binding,
   type ComputePass,
   definePass,
   input,
   type KernelProgram,
-  type KernelVariant,
   LINEAR_WORKGROUP,
   linearMain,
   linearWorkgroups,
@@ -166,12 +165,4 @@ function program(spec: AffineLinearSpec, shape?: TileShape): KernelProgram {
 }
 
 /** Variants of `affine_linear`. */
-export const affineLinearVariants: readonly KernelVariant<AffineLinearSpec>[] = [
-  { name: "few_rows", supports: ({ rows }) => rows <= FEW_ROWS, generate: (spec) => program(spec) },
-  ...TILE_SHAPES.map(([name, shape]): KernelVariant<AffineLinearSpec> => ({
-    name,
-    supports: (_spec, capabilities) => tileFits(shape, capabilities),
-    suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
-    generate: (spec) => program(spec, shape),
-  })),
-];
+export const affineLinearVariants = fewRowsAndTiles<AffineLinearSpec>(program);

@@ -3,11 +3,10 @@ import type { DenseLinearSpec } from "../specs.ts";
 import { densePass } from "./_dense_pass.ts";
 import { finishPass } from "./_finish_pass.ts";
 import { isPlainResult } from "./_result.ts";
-import { FEW_ROWS } from "./_rows.ts";
 import type { TileShape } from "./_tile.ts";
-import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
+import { fewRowsAndTiles } from "./_tile_variants.ts";
 import { widensInput } from "./_widen_pass.ts";
-import { input, type KernelProgram, type KernelVariant, output, scratch } from "./program.ts";
+import { input, type KernelProgram, output, scratch } from "./program.ts";
 
 /** The product, and a pass that finishes its sums where they are not the result. */
 function program(spec: DenseLinearSpec, shape?: TileShape): KernelProgram {
@@ -28,15 +27,7 @@ function program(spec: DenseLinearSpec, shape?: TileShape): KernelProgram {
   };
 }
 
-const variants: readonly KernelVariant<DenseLinearSpec>[] = [
-  { name: "few_rows", supports: ({ rows }) => rows <= FEW_ROWS, generate: (spec) => program(spec) },
-  ...TILE_SHAPES.map(([name, shape]): KernelVariant<DenseLinearSpec> => ({
-    name,
-    supports: (_spec, capabilities) => tileFits(shape, capabilities),
-    suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
-    generate: (spec) => program(spec, shape),
-  })),
-];
-
 /** Variants of `dense_linear`. */
-export const denseLinearVariants = variants.map(widensInput<DenseLinearSpec>);
+export const denseLinearVariants = fewRowsAndTiles<DenseLinearSpec>(program).map(
+  widensInput<DenseLinearSpec>,
+);

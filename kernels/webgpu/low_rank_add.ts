@@ -1,10 +1,9 @@
 // y += (x * down^T) * up^T: two dense products, the narrow result between them in scratch memory.
 import type { LowRankAddSpec } from "../quantization_specs.ts";
 import { densePass } from "./_dense_pass.ts";
-import { FEW_ROWS } from "./_rows.ts";
 import type { TileShape } from "./_tile.ts";
-import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
-import { input, type KernelProgram, type KernelVariant, output, scratch } from "./program.ts";
+import { fewRowsAndTiles } from "./_tile_variants.ts";
+import { input, type KernelProgram, output, scratch } from "./program.ts";
 
 function program(spec: LowRankAddSpec, shape?: TileShape): KernelProgram {
   const { rows, columns, inner, rank, weightType } = spec;
@@ -35,12 +34,4 @@ function program(spec: LowRankAddSpec, shape?: TileShape): KernelProgram {
 }
 
 /** Variants of `low_rank_add`. */
-export const lowRankAddVariants: readonly KernelVariant<LowRankAddSpec>[] = [
-  { name: "few_rows", supports: ({ rows }) => rows <= FEW_ROWS, generate: (spec) => program(spec) },
-  ...TILE_SHAPES.map(([name, shape]): KernelVariant<LowRankAddSpec> => ({
-    name,
-    supports: (_spec, capabilities) => tileFits(shape, capabilities),
-    suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
-    generate: (spec) => program(spec, shape),
-  })),
-];
+export const lowRankAddVariants = fewRowsAndTiles<LowRankAddSpec>(program);

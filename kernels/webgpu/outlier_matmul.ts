@@ -2,17 +2,10 @@
 // remainders added where its sum is stored.
 import type { OutlierMatmulSpec } from "../fbgemm_specs.ts";
 import { integerUniforms, integerUnitVectors, rowIntegerPhase, tiledIntegerPhase } from "./_integer_phase.ts";
-import { FEW_ROWS, rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
+import { rowBlock, rowShader, rowWorkgroups } from "./_rows.ts";
 import { tiledShader, type TileShape, tileWorkgroups } from "./_tile.ts";
-import { TILE_SHAPES, tileFits, tileSuits } from "./_tile_variants.ts";
-import {
-  type Binding,
-  definePass,
-  input,
-  type KernelProgram,
-  type KernelVariant,
-  output,
-} from "./program.ts";
+import { fewRowsAndTiles } from "./_tile_variants.ts";
+import { type Binding, definePass, input, type KernelProgram, output } from "./program.ts";
 
 const bindings: readonly Binding[] = [
   input(0, "left", "array<vec4<u32>>"),
@@ -57,12 +50,4 @@ function program(spec: OutlierMatmulSpec, shape?: TileShape): KernelProgram {
 }
 
 /** Variants of `outlier_matmul`. */
-export const outlierMatmulVariants: readonly KernelVariant<OutlierMatmulSpec>[] = [
-  { name: "few_rows", supports: ({ rows }) => rows <= FEW_ROWS, generate: (spec) => program(spec) },
-  ...TILE_SHAPES.map(([name, shape]): KernelVariant<OutlierMatmulSpec> => ({
-    name,
-    supports: (_spec, capabilities) => tileFits(shape, capabilities),
-    suits: ({ rows, columns }) => rows > FEW_ROWS && tileSuits(shape, rows, columns),
-    generate: (spec) => program(spec, shape),
-  })),
-];
+export const outlierMatmulVariants = fewRowsAndTiles<OutlierMatmulSpec>(program);
