@@ -14,16 +14,19 @@ export interface MatrixRows {
   readonly rows?: string;
 }
 
+/** An operand of rows, given what a quarter loads, the slabs that a block becomes, and what a quarter gives to one. */
+function rowsOf(
+  { buffer, rowBytes, rows }: MatrixRows,
+  load: "vec4<u32>" | "vec2<u32>",
+  slabs: number,
+  pair: MatrixOperand["pair"],
+): MatrixOperand {
+  return { buffer, rows, load, stride: rowBytes / (load === "vec4<u32>" ? 16 : 8), slabs, pair };
+}
+
 /** Rows that are multiplied as they lie: int8 or float16. */
-export function wholeRows({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
-  return {
-    buffer,
-    rows,
-    load: "vec4<u32>",
-    stride: rowBytes / 16,
-    slabs: 2,
-    pair: (loaded, slab) => `${loaded}.${["xy", "zw"][slab]}`,
-  };
+export function wholeRows(source: MatrixRows): MatrixOperand {
+  return rowsOf(source, "vec4<u32>", 2, (loaded, slab) => `${loaded}.${["xy", "zw"][slab]}`);
 }
 
 /**
@@ -44,31 +47,17 @@ export function codeFunctions(bits: CodeBits, otherBits: CodeBits): string {
 }
 
 /** Even codes of a word, then its odd ones: cheaper than keeping their order. */
-function splitNibbles({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
-  return {
-    buffer,
-    rows,
-    load: "vec4<u32>",
-    stride: rowBytes / 16,
-    slabs: 4,
-    pair: (loaded, slab) => {
-      const word = `${loaded}.${"xyzw"[slab]}`;
-      return `vec2<u32>((${word} << 4u) & 0xf0f0f0f0u, ${word} & 0xf0f0f0f0u)`;
-    },
-  };
+function splitNibbles(source: MatrixRows): MatrixOperand {
+  return rowsOf(source, "vec4<u32>", 4, (loaded, slab) => {
+    const word = `${loaded}.${"xyzw"[slab]}`;
+    return `vec2<u32>((${word} << 4u) & 0xf0f0f0f0u, ${word} & 0xf0f0f0f0u)`;
+  });
 }
 
 /** Codes in their order, as those of eight bits lie on the other side. */
-function spreadNibbles({ buffer, rowBytes, rows }: MatrixRows): MatrixOperand {
-  return {
-    buffer,
-    rows,
-    load: "vec2<u32>",
-    stride: rowBytes / 8,
-    slabs: 2,
-    pair: (loaded, slab) => {
-      const word = `${loaded}.${"xy"[slab]}`;
-      return `vec2<u32>(spread_nibbles(${word} & 0xffffu), spread_nibbles(${word} >> 16u))`;
-    },
-  };
+function spreadNibbles(source: MatrixRows): MatrixOperand {
+  return rowsOf(source, "vec2<u32>", 2, (loaded, slab) => {
+    const word = `${loaded}.${"xy"[slab]}`;
+    return `vec2<u32>(spread_nibbles(${word} & 0xffffu), spread_nibbles(${word} >> 16u))`;
+  });
 }

@@ -42,6 +42,31 @@ const powersOfTwo = (random: Random, count: number): Uint16Array<ArrayBuffer> =>
 const exactZeros = (random: Random, count: number): Float32Array<ArrayBuffer> =>
   Float32Array.from({ length: count }, () => random.integer(9) / 4 - 1);
 
+/** Error of a sum of terms of size 2 with x rounded to 15 bits of its largest neighbor, six standard deviations. */
+const DIGITS_TOLERANCE = 2 ** -12;
+
+/** A case of a spec and a table. Where x may be rounded to float16, its values are such that this changes nothing. */
+function codebookCase(
+  random: Random,
+  given: Omit<CodebookLinearSpec, "op">,
+  table: Float32Array<ArrayBuffer>,
+): Case {
+  const spec: CodebookLinearSpec = { op: "codebook_linear", ...given };
+  const { rows, columns, inner, bits, groupSize, scaleType, zeroPoint, bias, evenLevels } = spec;
+  const exact = spec.allowFloat16 === true;
+  const groups = columns * Math.ceil(inner / groupSize);
+  const inputs: ArrayBufferView<ArrayBuffer>[] = [
+    exact ? exactHalves(random, rows * inner) : normals(random, rows * inner),
+    codeRows(random, columns, inner, bits),
+    table,
+    exact ? powersOfTwo(random, groups) : scalesOf(random, groups, scaleType),
+  ];
+  if (zeroPoint) inputs.push(exact ? exactZeros(random, groups) : normals(random, groups));
+  if (bias) inputs.push(normals(random, columns));
+  const tolerance = exact && evenLevels ? { tolerance: DIGITS_TOLERANCE } : {};
+  return { spec, inputs, comparisons: ["float"], magnitude: inner, ...tolerance };
+}
+
 function formatCases(random: Random): Case[] {
   const shapes = [[1, 33, 64, 32], [3, 17, 96, 32], [17, 66, 130, 64], [2, 40, 256, 256], [1, 5, 70, 16]];
   return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
@@ -49,68 +74,23 @@ function formatCases(random: Random): Case[] {
       const scaleType = SCALE_TYPES[(i + j) % 4];
       const zeroPoint = (i + j) % 3 === 0;
       const bias = (i + j) % 2 === 0;
-      const groups = columns * Math.ceil(inner / groupSize);
-      const spec: CodebookLinearSpec = {
-        op: "codebook_linear",
-        rows,
-        columns,
-        inner,
-        bits,
-        groupSize,
-        scaleType,
-        zeroPoint,
-        bias,
-      };
-      const scales = scalesOf(random, groups, scaleType);
-      const inputs: ArrayBufferView<ArrayBuffer>[] = [
-        normals(random, rows * inner),
-        codeRows(random, columns, inner, bits),
-        normals(random, 1 << bits),
-        scales,
-      ];
-      if (zeroPoint) inputs.push(normals(random, groups));
-      if (bias) inputs.push(normals(random, columns));
-      return { spec, inputs, comparisons: ["float"], magnitude: inner };
+      const spec = { rows, columns, inner, bits, groupSize, scaleType, zeroPoint, bias };
+      return codebookCase(random, spec, normals(random, 1 << bits));
     })
   );
 }
 
-/** Values of x, and products of levels and scales, that float16 holds: rounding to it changes nothing. */
+/** Tables of few bits, whose products with the scales float16 holds. */
 function float16CodebookCases(random: Random): Case[] {
   const shapes = [[33, 70, 64, 32], [64, 64, 72, 96], [150, 140, 200, 64], [1, 33, 64, 32]];
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
-    const groups = columns * Math.ceil(inner / groupSize);
-    const zeroPoint = i % 2 === 1;
-    const bias = i % 2 === 0;
-    const spec: CodebookLinearSpec = {
-      op: "codebook_linear",
-      rows,
-      columns,
-      inner,
-      bits: 4,
-      groupSize,
-      scaleType: "float16",
-      zeroPoint,
-      bias,
-      allowFloat16: true,
-    };
-    const inputs: ArrayBufferView<ArrayBuffer>[] = [
-      exactHalves(random, rows * inner),
-      codeRows(random, columns, inner, 4),
-      Float32Array.from({ length: 16 }, () => random.integer(17) / 4 - 2),
-      powersOfTwo(random, groups),
-    ];
-    if (zeroPoint) inputs.push(exactZeros(random, groups));
-    if (bias) inputs.push(normals(random, columns));
-    return { spec, inputs, comparisons: ["float"], magnitude: inner };
+    const shape = { rows, columns, inner, bits: 4, groupSize, scaleType: "float16" } as const;
+    const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i % 2 === 0, allowFloat16: true };
+    return codebookCase(random, spec, Float32Array.from({ length: 16 }, () => random.integer(17) / 4 - 2));
   });
 }
 
-/** Error of a sum of terms of size 2 with x rounded to 15 bits of its largest neighbor, six standard deviations. */
-const DIGITS_TOLERANCE = 2 ** -12;
-
-/** Tables of evenly spaced levels, which backends may compute instead of looking up; if x may be rounded to float16, with
- * values that this would not change. */
+/** Tables of evenly spaced levels, which backends may compute instead of looking up. */
 function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
   const shapes = [
     [1, 33, 64, 32],
@@ -126,36 +106,10 @@ function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
     [2, 4300, 192, 64],
   ];
   return shapes.map(([rows, columns, inner, groupSize], i): Case => {
-    const groups = columns * Math.ceil(inner / groupSize);
-    const zeroPoint = i % 2 === 1;
     const scaleType = allowFloat16 ? "float16" : SCALE_TYPES[i % 4];
-    const spec: CodebookLinearSpec = {
-      op: "codebook_linear",
-      rows,
-      columns,
-      inner,
-      bits: 4,
-      groupSize,
-      scaleType,
-      zeroPoint,
-      bias: i === 0,
-      evenLevels: true,
-      ...(allowFloat16 ? { allowFloat16 } : {}),
-    };
-    const inputs: ArrayBufferView<ArrayBuffer>[] = [
-      allowFloat16 ? exactHalves(random, rows * inner) : normals(random, rows * inner),
-      codeRows(random, columns, inner, 4),
-      Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2),
-      allowFloat16 ? powersOfTwo(random, groups) : scalesOf(random, groups, scaleType),
-    ];
-    if (zeroPoint) inputs.push(allowFloat16 ? exactZeros(random, groups) : normals(random, groups));
-    if (i === 0) inputs.push(normals(random, columns));
-    return {
-      spec,
-      inputs,
-      comparisons: ["float"],
-      magnitude: inner,
-      ...(allowFloat16 ? { tolerance: DIGITS_TOLERANCE } : {}),
-    };
+    const shape = { rows, columns, inner, bits: 4, groupSize, scaleType } as const;
+    const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i === 0, evenLevels: true };
+    const table = Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2);
+    return codebookCase(random, allowFloat16 ? { ...spec, allowFloat16 } : spec, table);
   });
 }

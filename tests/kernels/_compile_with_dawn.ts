@@ -1,5 +1,5 @@
 // A program of its own: compiles the shader of every variant with Dawn's "null" backend, which checks everything and runs
-// nothing, and prints what it found as JSON. It ends by force, because Dawn does not survive an orderly exit.
+// nothing, dispatches one whose buffers need care, and prints what it found as JSON. It ends by force, because Dawn does not survive an orderly exit.
 import {
   createWebGpuBackend,
   type KernelSpec,
@@ -9,6 +9,7 @@ import {
 } from "../../kernels/mod.ts";
 import { variantsFor } from "../../kernels/webgpu/registry.ts";
 import { conformanceCases } from "./_cases.ts";
+import { multiplyWithItself, readingInTextOrder } from "./_one_buffer.ts";
 
 // Not a literal, so that a type check does not download it.
 const DAWN_MODULE = "npm:webgpu@0.6.2";
@@ -54,6 +55,12 @@ async function compileAll(gpu: GPU): Promise<{ compiled: number; refused: string
       }
     }
   }
+  // Deno's implementation does not refuse a buffer that is bound twice; Dawn does.
+  using writable = await createWebGpuBackend({
+    device: backend.device,
+    choose: (_spec, [first]) => readingInTextOrder(first),
+  });
+  await multiplyWithItself(writable).catch((error: Error) => refused.push(error.message));
   return { compiled, refused };
 }
 
