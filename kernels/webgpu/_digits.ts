@@ -1,6 +1,6 @@
 // x as int8 digits with one scale for 32 values, in the order in which the nibbles of a word of codes lie; made by each
-// workgroup for itself, or once for all. Three digits are 22 bits of the largest of 32 values, two are 15: where x may be
-// rounded to float16, whose 11 bits are the value's own, two come closer on the whole.
+// workgroup for itself, or once for all. Three digits are 22 bits of the largest of 32 values; where x may be kept in 16 bits,
+// two are 15 of them.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { decodeEnables } from "./_decode.ts";

@@ -22,8 +22,8 @@ export interface MatrixShape {
   readonly ahead: boolean;
   /** Blocks on their way from storage, in registers. */
   readonly inFlight: number;
-  /** Whether both operands are read `inTextOrder`: two blocks in flight beside matrices read ahead fit the registers
-   * only so. */
+  /** Whether both operands are read `inTextOrder`: two blocks in flight beside matrices read ahead were measured to pay only
+   * so. */
   readonly ordered: boolean;
 }
 
