@@ -23,11 +23,12 @@ export const UNIT = 32;
 /** Digits of a value. */
 export const digitsOf = ({ allowFloat16 }: CodebookLinearSpec): 2 | 3 => allowFloat16 ? 2 : 3;
 
-/** Vectors of a unit: its even and its odd values, per digit, sixteen int8 each. */
+/** Vectors that a unit becomes: its two halves of sixteen int8, per digit. */
 export const vectorsOf = (spec: CodebookLinearSpec): number => 2 * digitsOf(spec);
 
 /** Bytes of the digits of all rows. */
-export const digitBytes = (spec: CodebookLinearSpec): number => placesOf(spec) * (vectorsOf(spec) * 16 + 8);
+export const digitBytes = (spec: CodebookLinearSpec): number =>
+  16 * spacedPlaces(spec) * vectorsOf(spec) + 8 * placesOf(spec);
 
 /** Reads four values of x, zeros beyond the row. */
 function loadX(inner: number): string {
@@ -45,27 +46,25 @@ fn x_at(row: u32, k: u32) -> vec4<f32> {
 }`;
 }
 
+/** WGSL statements: `vector`, two eights of plane `even` in an even quarter, of plane `odd` in an odd one, of which each of
+ * the two invocations gives one. */
+const exchange = (vector: string, even: number, odd: number): string =>
+  `let sent_${vector} = subgroupShuffleXor(select(plane_${odd}, plane_${even}, second), 1u);
+  let ${vector} = select(vec4<u32>(plane_${even}, sent_${vector}), vec4<u32>(sent_${vector}, plane_${odd}), second);`;
+
 /**
  * Turns eight values of x, a quarter of a unit, into digits: value = scale * (65536 * digit 2 + 256 * digit 1 + digit 0).
- * Four neighbors share a unit. `unit_scale` keeps the scale times the distance of two levels, and the sum of the values,
- * times the lowest level where groups have no zero points.
+ * Four neighbors share a unit; two of them put their eights together, and each writes the vector of another digit.
+ * `unit_scale` keeps the scale times the distance of two levels, and the sum of the values, times the lowest level where
+ * groups have no zero points.
  */
 export function stageFunction(spec: CodebookLinearSpec): string {
+  const planes = digitsOf(spec);
   // The largest value becomes this, which a float addition rounds (see `ROUND`).
-  const largest = 127 * 2 ** (digitsOf(spec) === 3 ? 14 : 8);
-  // First the even values of each eight, then the odd ones, as the nibbles of a word of codes lie.
-  const digits = (odd: number): string => {
-    const values = odd === 0 ? "a.x, a.z, b.x, b.z" : "a.y, a.w, b.y, b.w";
-    const store = (plane: number): string =>
-      `digits[${odd + 2 * plane}u * PLACES + place][quarter] = bytes(whole);`;
-    const steps = range(digitsOf(spec)).map(store).join(
-      "\n      whole = (whole + vec4<i32>(128)) >> vec4<u32>(8u); ",
-    );
-    return `{
-      var whole = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);
-      ${steps}
-    }`;
-  };
+  const largest = 127 * 2 ** (planes === 3 ? 14 : 8);
+  const whole = (name: string, values: string): string =>
+    `var ${name} = bitcast<vec4<i32>>(fma(vec4<f32>(${values}), vec4<f32>(inverse), vec4<f32>(${ROUND}))) - vec4<i32>(0x4b400000);`;
+  const keep = (plane: number): string => `let plane_${plane} = vec2<u32>(bytes(even), bytes(odd));`;
   return `${loadX(spec.inner)}
 fn bytes(value: vec4<i32>) -> u32 {
   let parts = (bitcast<vec4<u32>>(value) & vec4<u32>(255u)) << vec4<u32>(0u, 8u, 16u, 24u);
@@ -79,10 +78,22 @@ fn stage(a: vec4<f32>, b: vec4<f32>, place: u32, quarter: u32, inside: bool, low
   total += subgroupShuffleXor(total, 1u);
   most = max(most, subgroupShuffleXor(most, 2u));
   total += subgroupShuffleXor(total, 2u);
+  let inverse = select(0.0, ${largest}.0 / most, most > 0.0);
+  // First the even values, then the odd ones, as the nibbles of a word of codes lie.
+  ${whole("even", "a.x, a.z, b.x, b.z")}
+  ${whole("odd", "a.y, a.w, b.y, b.w")}
+  ${
+    range(planes).map(keep).join(`
+  even = (even + vec4<i32>(128)) >> vec4<u32>(8u); odd = (odd + vec4<i32>(128)) >> vec4<u32>(8u);
+  `)
+  }
+  let second = (quarter & 1u) != 0u;
+  ${exchange("low", 0, 1)}
+  ${planes === 3 ? exchange("high", 2, 2) : ""}
   if (inside) {
-    let inverse = select(0.0, ${largest}.0 / most, most > 0.0);
-    ${digits(0)}
-    ${digits(1)}
+    let half = quarter >> 1u;
+    digits[(2u * (quarter & 1u) + half) * PLACES + place] = low;
+    ${planes === 3 ? "if (!second) { digits[(4u + half) * PLACES + place] = high; }" : ""}
     if (quarter == 0u) {
       unit_scale[place] = vec2<f32>(most / ${largest}.0 * spacing, total${spec.zeroPoint ? "" : " * lowest"});
     }
@@ -123,6 +134,10 @@ export const tableBinding: Binding = input(2, "table", "array<f32>");
 /** Units of all rows of x. */
 export const placesOf = ({ rows, inner }: CodebookLinearSpec): number => rows * packedRowBytes(inner, 4) / 16;
 
+/** Places from one vector of all units to the next: two more than a multiple of eight, so that a subgroup writes to different
+ * banks. */
+export const spacedPlaces = (spec: CodebookLinearSpec): number => 8 * Math.ceil(placesOf(spec) / 8) + 2;
+
 /** Invocations of a workgroup of the pass that makes digits. */
 const DIGIT_THREADS = 128;
 
@@ -140,7 +155,7 @@ export function digitsPass(spec: CodebookLinearSpec, capabilities: WebGpuCapabil
     ],
     workgroups: linearWorkgroups(Math.ceil(4 * places / DIGIT_THREADS)),
     body: `
-const PLACES = ${places}u;
+const PLACES = ${spacedPlaces(spec)}u;
 ${stageFunction(spec)}
 ${linearMain(DIGIT_THREADS)}
   ${READ_LEVELS}

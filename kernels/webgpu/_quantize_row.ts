@@ -44,40 +44,42 @@ export function outlierUnits({ outliers }: QuikLayerSpec): number {
   return Math.ceil(outliers / 8);
 }
 
-/** Vectors of sixteen int8 that a unit of weight codes unpacks to: for nibbles, the even ones and the odd ones. */
-export function unitParts({ weightBits }: QuikLayerSpec): number {
-  return 8 / weightBits;
+/** Eights of codes in a unit of a weight. */
+export function unitEights({ weightBits }: QuikLayerSpec): number {
+  return 16 / weightBits;
 }
 
 /** Codes of a row, with padding. */
-const paddedCodes = (spec: QuikLayerSpec): number => weightUnits(spec) * 16 * unitParts(spec);
+const paddedCodes = (spec: QuikLayerSpec): number => weightUnits(spec) * 8 * unitEights(spec);
 
-/** Units of a row and part in workgroup memory: every invocation writes all codes that it holds, wanted or not. */
+/** Units of a row in workgroup memory: every invocation writes all codes that it holds, wanted or not. What is added lets a
+ * subgroup write to different banks. */
 export function codesStride({ spec, subgroups, staged }: RowPlan): number {
   const row = { padded: paddedCodes(spec), subgroups };
-  return (staged ? 8 * stagedItems(row) : heldCodes(row)) * 32 * subgroups * spec.weightBits / 128;
+  const eights = (staged ? stagedItems(row) : heldCodes(row) / 8) * 32 * subgroups;
+  return 16 * Math.ceil(eights / unitEights(spec) / 16) + 16 / unitEights(spec);
 }
 
 /** Units of a row of outliers in workgroup memory, likewise. */
 export function halvesStride(plan: RowPlan): number {
-  return Math.max(1, outlierWords(plan).length) * 8 * plan.subgroups;
+  return 16 * Math.max(1, outlierQuads(plan).length) * plan.subgroups + 8;
 }
 
 /** Bytes of workgroup memory. */
 export function quantizedRowBytes(plan: RowPlan): number {
   const { spec, subgroups, staged } = plan;
-  const units = codesStride(plan) * unitParts(spec) + halvesStride(plan);
+  const eights = codesStride(plan) * unitEights(spec) + 2 * halvesStride(plan);
   const row = staged ? stagedRowBytes(spec.inner + spec.outliers) : 0;
-  return spec.rows * (units * 16 + 8) + subgroups * 8 + row;
+  return spec.rows * (eights * 8 + 8) + subgroups * 8 + row;
 }
 
 /** Declarations of `codes`, `halves` and `token`, which `quantizeRows` fills. */
 export function quantizedRowMemory(plan: RowPlan): string {
   const { spec, subgroups, staged } = plan;
   return `
-// Part p of unit u of row m is element (p * rows + m) * stride + u.
-var<workgroup> codes: array<vec4<u32>, ${spec.rows * codesStride(plan) * unitParts(spec)}>;
-var<workgroup> halves: array<vec4<u32>, ${spec.rows * halvesStride(plan)}>;
+// Eight number e of unit u of row m is element (e * rows + m) * stride + u; so are the two fours of eight outliers.
+var<workgroup> codes: array<vec2<u32>, ${spec.rows * codesStride(plan) * unitEights(spec)}>;
+var<workgroup> halves: array<vec2<u32>, ${spec.rows * 2 * halvesStride(plan)}>;
 var<workgroup> token: array<vec2<f32>, ${spec.rows}>;
 ${staged ? stagedRowMemory(spec.inner + spec.outliers) : ""}
 ${rowCodesMemory(subgroups)}`;
@@ -99,7 +101,6 @@ export function quantizeRows(plan: RowPlan): RowQuantization {
 function quantizeStaged(plan: RowPlan): RowQuantization {
   const { spec, subgroups } = plan;
   const { inner, outliers, activationBits, weightBits } = spec;
-  const stride = codesStride(plan);
   const rows = range(spec.rows).map((m): StagedRow => ({
     name: `${m}`,
     inner,
@@ -110,16 +111,20 @@ function quantizeStaged(plan: RowPlan): RowQuantization {
     start: m * (inner + outliers) / 4,
     keep: `token[${m}] = vec2<f32>(scale, zero);`,
     words: weightBits === 4 ? [[0, 2, 4, 6], [1, 3, 5, 7]] : [[0, 1, 2, 3], [4, 5, 6, 7]],
-    store: (item, w, value) =>
-      weightBits === 4
-        ? `codes[${(w * spec.rows + m) * stride}u + ${item} / 4u][${item} % 4u] = ${value};`
-        : `codes[${m * stride}u + ${item} / 2u][${item} % 2u * 2u + ${w}u] = ${value};`,
-    storeOutliers: (pair, values) => storeHalves(plan, m, pair, values),
+    store: (item, words) => `codes[${placeOfEight(plan, m, item)}] = ${words};`,
+    storeOutliers: (quad, values) => storeHalves(plan, m, quad, values),
   }));
   return {
     reads: rows.map(readStagedRow).join("\n  "),
     prologue: rows.map((row) => `{ ${stagedRowCodes(row)}\n    workgroupBarrier(); }`).join("\n  "),
   };
+}
+
+/** WGSL expression: where eight codes number `item` of row `m` lie. */
+function placeOfEight(plan: RowPlan, m: number, item: string): string {
+  const eights = unitEights(plan.spec);
+  const stride = codesStride(plan);
+  return `(${item} % ${eights}u) * ${plan.spec.rows * stride}u + ${m * stride}u + ${item} / ${eights}u`;
 }
 
 function quantizeGathered(plan: RowPlan): RowQuantization {
@@ -133,7 +138,7 @@ function quantizeGathered(plan: RowPlan): RowQuantization {
     subgroups,
     start: `${m * (inner + outliers)}u`,
     keep: `token[${m}] = vec2<f32>(scale, zero);`,
-    store: (count, k) => range(count).map((h) => storeWord(plan, m, h, k(h))).join("\n    "),
+    store: (count, k) => range(count).map((h) => storeEight(plan, m, h, k(h))).join("\n    "),
   }));
   return {
     reads: [
@@ -147,26 +152,23 @@ function quantizeGathered(plan: RowPlan): RowQuantization {
   };
 }
 
-/** Statements that write four codes, as int8, in the order of a weight's nibbles or bytes. All who have a word write it. */
-function storeWord(plan: RowPlan, m: number, h: number, k: string): string {
-  const { spec: { inner, rows, activationBits, weightBits }, subgroups } = plan;
-  const stride = codesStride(plan);
+/** Statements that write eight codes, as int8, in the order of a weight's nibbles or bytes. */
+function storeEight(plan: RowPlan, m: number, h: number, k: string): string {
+  const { spec: { inner, activationBits, weightBits }, subgroups } = plan;
   const code = codeInside({ inner, subgroups }, h, `(level_${h} - ${2 ** (activationBits - 1)}u) & 255u`);
-  const nibbles = weightBits === 4;
-  const word = nibbles
-    ? gatherWord(h, "8u * ((lane & 7u) >> 1u)", [2, 4])
-    : gatherWord(h, "8u * (lane & 3u)", [1, 2]);
-  const index = nibbles ? `(${k} / 8u)` : `(${k} / 4u)`;
-  const part = nibbles ? `(lane & 1u) * ${rows * stride}u + ` : "";
-  return `{ let code_${h} = ${code}; ${word} codes[${part}${
-    m * stride
-  }u + ${index} / 4u][${index} % 4u] = word_${h}; }`;
+  const [word, other] = weightBits === 4
+    ? [gatherWord(h, "8u * ((lane & 7u) >> 1u)", [2, 4]), 1]
+    : [gatherWord(h, "8u * (lane & 3u)", [1, 2]), 4];
+  return `{ let code_${h} = ${code}; ${word} let other = subgroupShuffleXor(word_${h}, ${other}u);
+      if (lane % 8u == 0u) { codes[${
+    placeOfEight(plan, m, `(${k} / 8u)`)
+  }] = vec2<u32>(word_${h}, other); } }`;
 }
 
-/** Words of two outliers that an invocation rounds, by their numbers in the row. */
-function outlierWords({ spec, subgroups }: RowPlan): string[] {
+/** Numbers of the fours of outliers that an invocation rounds. */
+function outlierQuads({ spec, subgroups }: RowPlan): string[] {
   const threads = 32 * subgroups;
-  return range(Math.ceil(outlierUnits(spec) * 4 / threads)).map((i) => `(local + ${i * threads}u)`);
+  return range(Math.ceil(2 * outlierUnits(spec) / threads)).map((i) => `(local + ${i * threads}u)`);
 }
 
 /** Statements that read the outliers of row `m`. */
@@ -174,21 +176,24 @@ function readOutliers(plan: RowPlan, m: number): string {
   const { inner, outliers } = plan.spec;
   const value = (k: string): string =>
     `x[${m * (inner + outliers)}u + outlier_columns[min(${k}, ${outliers - 1}u)]]`;
-  return outlierWords(plan).map((word, i) =>
-    `let outlier_${m}_${i} = vec2<f32>(${value(`2u * ${word}`)}, ${value(`2u * ${word} + 1u`)});`
+  return outlierQuads(plan).map((quad, i) =>
+    `let outlier_${m}_${i} = vec4<f32>(${range(4).map((j) => value(`4u * ${quad} + ${j}u`)).join(", ")});`
   ).join(" ");
 }
 
 /** Statements that round them to float16. */
 function writeOutliers(plan: RowPlan, m: number): string {
-  return outlierWords(plan).map((word, i) => storeHalves(plan, m, word, `outlier_${m}_${i}`)).join(" ");
+  return outlierQuads(plan).map((quad, i) => storeHalves(plan, m, quad, `outlier_${m}_${i}`)).join(" ");
 }
 
-/** Statements that keep two outliers of row `m` as float16, saturating, and zeros beyond the last. */
-function storeHalves(plan: RowPlan, m: number, word: string, values: string): string {
-  const inside = `vec2<u32>(2u * ${word}, 2u * ${word} + 1u) < vec2<u32>(${plan.spec.outliers}u)`;
-  const half = `clamp(${values}, vec2<f32>(-65504.0), vec2<f32>(65504.0))`;
-  return `halves[${
-    m * halvesStride(plan)
-  }u + ${word} / 4u][${word} % 4u] = pack2x16float(select(vec2<f32>(0.0), ${half}, ${inside}));`;
+/** Statements that keep four outliers of row `m` as float16, saturating, and zeros beyond the last. Behind a condition, a
+ * compiler was seen to read the numbers of their columns after everything else. */
+function storeHalves(plan: RowPlan, m: number, quad: string, values: string): string {
+  const { rows, outliers } = plan.spec;
+  const stride = halvesStride(plan);
+  const inside = `4u * ${quad} + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(${outliers}u)`;
+  const half = `clamp(${values}, vec4<f32>(-65504.0), vec4<f32>(65504.0))`;
+  return `{ let kept = select(vec4<f32>(0.0), ${half}, ${inside});
+      halves[(${quad} % 2u) * ${rows * stride}u + ${m * stride}u + ${quad} / 2u] =
+        vec2<u32>(pack2x16float(kept.xy), pack2x16float(kept.zw)); }`;
 }

@@ -1,6 +1,6 @@
 // QUIK's quantization of one row by a workgroup that keeps the row in its memory: it reads x in order and the numbers of the
 // base columns at the same time, so that nothing waits for two reads one after the other, and gathers from memory. An
-// invocation quantizes eight base columns that follow each other, so that it writes whole words.
+// invocation quantizes eight base columns that follow each other, so that it writes whole vectors of two words.
 import { findRange, quantizedLevel } from "./_row_codes.ts";
 import { range } from "./_range.ts";
 
@@ -24,10 +24,10 @@ export interface StagedRow {
   readonly keep: string;
   /** Codes of the two words that eight codes become, by their numbers among the eight. */
   readonly words: readonly [readonly number[], readonly number[]];
-  /** Statements that write word `w` of eight codes number `item`: one byte of the codes at a time. */
-  store(item: string, w: number, value: string): string;
-  /** Statements that round two outliers of number `pair`. All invocations run them, also those beyond the last pair. */
-  storeOutliers(pair: string, values: string): string;
+  /** Statements that write the two words of eight codes number `item`. */
+  store(item: string, words: string): string;
+  /** Statements that round four outliers of number `quad`. All invocations run them, also those beyond the last. */
+  storeOutliers(quad: string, values: string): string;
 }
 
 /** Columns that an invocation quantizes together. */
@@ -56,9 +56,9 @@ const item = ({ subgroups }: StagedRow, i: number): string => `(local + ${i * 32
 const vectorsOf = ({ inner, outliers }: StagedRow): number => (inner + outliers) / 4;
 const times = ({ subgroups }: StagedRow, count: number): number[] =>
   range(Math.ceil(count / (32 * subgroups)));
-const pairsOf = ({ outliers }: StagedRow): number => outliers / 2;
+const quadsOf = ({ outliers }: StagedRow): number => outliers / 4;
 
-/** Statements that read a row; `local`, `x`, `base_columns` and `outlier_columns` are known, vectors of four and two. */
+/** Statements that read a row; `local`, `x`, `base_columns` and `outlier_columns` are known, vectors of four. */
 export function readStagedRow(row: StagedRow): string {
   const { name, inner, start } = row;
   const vectors = vectorsOf(row);
@@ -71,8 +71,8 @@ export function readStagedRow(row: StagedRow): string {
         `let at_${name}_${i}_${half} = base_columns[min(${item(row, i)} * 2u + ${half}u, ${inner / 4 - 1}u)];`
       )
     ),
-    ...times(row, pairsOf(row)).map((i) =>
-      `let outlier_at_${name}_${i} = outlier_columns[min(${item(row, i)}, ${pairsOf(row) - 1}u)];`
+    ...times(row, quadsOf(row)).map((i) =>
+      `let outlier_at_${name}_${i} = outlier_columns[min(${item(row, i)}, ${quadsOf(row) - 1}u)];`
     ),
   ].join("\n  ");
 }
@@ -101,18 +101,18 @@ export function stagedRowCodes(row: StagedRow): string {
       ? found
       : `select(${2 ** (bits - 1)}u, ${found}, ${item(row, i)} * 8u + ${j}u < ${inner}u)`;
   };
-  const pair = (i: number): string =>
-    `vec2<f32>(row_value(outlier_at_${name}_${i}.x), row_value(outlier_at_${name}_${i}.y))`;
+  const quad = (i: number): string =>
+    `vec4<f32>(${LANES.map((lane) => `row_value(outlier_at_${name}_${i}.${lane})`).join(", ")})`;
   return `
     ${write.join("\n    ")}
     workgroupBarrier();
     ${gather.join("\n    ")}
-    ${times(row, pairsOf(row)).map((i) => row.storeOutliers(item(row, i), pair(i))).join("\n    ")}
+    ${times(row, quadsOf(row)).map((i) => row.storeOutliers(item(row, i), quad(i))).join("\n    ")}
     ${findRange(row, values)}
     ${
     items.map((i) =>
       `{ ${range(EIGHT).map((j) => `let level_${j} = ${level(i, j)};`).join("\n      ")}
-      ${words.map((codes, w) => row.store(item(row, i), w, signedBytes(bits, codes))).join("\n      ")} }`
+      ${row.store(item(row, i), `vec2<u32>(${words.map((codes) => signedBytes(bits, codes)).join(", ")})`)} }`
     ).join("\n    ")
   }`;
 }

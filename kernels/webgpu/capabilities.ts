@@ -38,9 +38,6 @@ export interface WebGpuCapabilities {
   readonly subgroupMaxSize: number;
   /** Subgroup-matrix shapes, empty when the feature is not enabled on the device. */
   readonly subgroupMatrices: readonly SubgroupMatrixConfiguration[];
-  /** Whether invocations may fill one vector in memory together, a component each. WGSL lets a write of a component touch the
-   * whole vector; Vulkan does not. */
-  readonly componentWrites: boolean;
   /** Whether timestamp queries can be written. */
   readonly timestamps: boolean;
   /** Limits of the device that shader generators look at. */
@@ -74,19 +71,6 @@ interface AdapterInfo {
   readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfiguration>;
 }
 
-/** What says which system this is, in Deno, in Node and in browsers. */
-interface Platform {
-  readonly Deno?: { readonly build?: { readonly os?: string } };
-  readonly process?: { readonly platform?: string };
-  readonly navigator?: { readonly platform?: string };
-}
-
-/** Whether WebGPU lies on Vulkan here: elsewhere it lies on Direct3D (Windows) or Metal (Apple). */
-export function liesOnVulkan({ Deno, process, navigator }: Platform = globalThis as Platform): boolean {
-  const system = Deno?.build?.os ?? process?.platform ?? navigator?.platform ?? "";
-  return !/win|mac|iphone|ipad/i.test(system);
-}
-
 /**
  * Reads what a device can do. How subgroup operations are spelled is found by compiling two one-line shaders, because
  * implementations differ and none says so.
@@ -115,7 +99,6 @@ export async function readCapabilities(device: GPUDevice): Promise<WebGpuCapabil
     subgroupMinSize: info.subgroupMinSize ?? 0,
     subgroupMaxSize: info.subgroupMaxSize ?? 0,
     subgroupMatrices: matrices,
-    componentWrites: liesOnVulkan(),
     timestamps: hasFeature(device, "timestamp-query"),
     limits: {
       maxBufferSize: limits.maxBufferSize,

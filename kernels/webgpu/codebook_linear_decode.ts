@@ -1,10 +1,9 @@
 // Weight-only products with evenly spaced 4-bit levels for a few tokens, without converting a code: a workgroup turns x into
 // int8 digits, `dot4I8Packed` multiplies the digits with the codes as they lie in memory, and a 16-byte load of codes
 // costs some thirty instructions.
-import { SCALE_BYTES } from "../_roles.ts";
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
-import type { BesideUnit, DecodePhase, DecodeShape } from "./_decode_loops.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import {
   digitBytes,
@@ -12,6 +11,7 @@ import {
   digitsPass,
   placesOf,
   READ_LEVELS,
+  spacedPlaces,
   stageFunction,
   staging,
   tableBinding,
@@ -19,6 +19,7 @@ import {
   vectorsOf,
   xBinding,
 } from "./_digits.ts";
+import { unpackEights } from "./_eights.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
 import {
   type Binding,
@@ -30,44 +31,14 @@ import {
   scratch,
 } from "./program.ts";
 import { range } from "./_range.ts";
-
-const groupsOf = ({ inner, groupSize }: CodebookLinearSpec): number => Math.ceil(inner / groupSize);
-
-/** WGSL expression: the group of a unit of a column. */
-function groupOf(spec: CodebookLinearSpec, unit: string, column: string): string {
-  const groups = groupsOf(spec);
-  return `(${column} * ${groups}u + min(${unit} * ${UNIT}u / ${spec.groupSize}u, ${groups - 1}u))`;
-}
-
-/** The word that holds the scale of a unit. */
-function scaleWord(spec: CodebookLinearSpec): BesideUnit {
-  const { binding, word } = floatStorage(spec.scaleType);
-  const bytes = SCALE_BYTES[spec.scaleType];
-  const count = groupsOf(spec) * bytes / 4;
-  const perLoad = 32 * UNIT / spec.groupSize * bytes / 4;
-  const load = (index: string): string =>
-    binding === "array<f32>" ? `bitcast<u32>(scales[${index}])` : `scales[${index}]`;
-  return {
-    read: (unit, column) => word("scales", groupOf(spec, unit, column)),
-    ...(Number.isInteger(count) && perLoad >= 1 && 32 % perLoad === 0
-      ? {
-        shared: {
-          count,
-          perLoad,
-          ofLane: `lane / ${32 / perLoad}u`,
-          read: (word, column) => load(`${column} * ${count}u + ${word}`),
-        },
-      }
-      : {}),
-  };
-}
+import { groupOfUnit, unitScales } from "./_unit_scales.ts";
 
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   const units = packedRowBytes(spec.inner, 4) / 16;
   const lanes = ["x", "y", "z", "w"];
   const dot = (plane: number, r: number): string =>
-    [0, 1].flatMap((odd) =>
-      lanes.map((lane) => `dot4I8Packed(d_${2 * plane + odd}.${lane}, w_${r}_${odd}.${lane})`)
+    [0, 1].flatMap((half) =>
+      lanes.map((lane) => `dot4I8Packed(d_${2 * plane + half}.${lane}, w_${r}_${half}.${lane})`)
     )
       .join(" + ");
   const lowDigits = (r: number): string => `f32((${dot(1, r)}) * 256 + ${dot(0, r)})`;
@@ -82,10 +53,16 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
     loadRow: (m, unit) =>
       range(vectorsOf(spec)).map((v) => `let d_${v} = digits[${v}u * PLACES + ${m * units}u + ${unit}];`)
         .join(" ") + ` let x_here = unit_scale[${m * units}u + ${unit}];`,
-    beside: scaleWord(spec),
+    beside: unitScales(spec, UNIT),
     expand: (r, fetched, unit, column, beside) =>
-      `let w_${r}_0 = ${fetched} & vec4<u32>(0x0f0f0f0fu); let w_${r}_1 = (${fetched} >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-        let group_${r} = ${groupOf(spec, unit, column)};
+      `${
+        unpackEights(
+          r,
+          `${fetched} & vec4<u32>(0x0f0f0f0fu)`,
+          `(${fetched} >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)`,
+        )
+      }
+        let group_${r} = ${groupOfUnit(spec, UNIT, unit, column)};
         let scale_${r} = ${scales.value(beside, `group_${r}`)};
         ${spec.zeroPoint ? `let from_${r} = lowest - zeros[group_${r}];` : ""}`,
     multiply: (r, _m, sum) =>
@@ -125,7 +102,7 @@ function productPass(
     workgroups: decodeWorkgroups(shape, spec.columns),
     body: decodeShader(shape, spec, [phaseOf(spec)], {
       declarations: `
-const PLACES = ${placesOf(spec)}u;
+const PLACES = ${spacedPlaces(spec)}u;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
 ${digits.declarations}`,
       reads: digits.reads,
@@ -139,8 +116,7 @@ ${digits.declarations}`,
 function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
   return spec.bits === 4 && spec.evenLevels === true && spec.rows * shape.columns <= 32 && spec.inner > 0 &&
     (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities) &&
-    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup &&
-    capabilities.componentWrites;
+    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
 }
 
 /** The variant of one division of the columns, for a token or two: every workgroup turns x into digits for itself. */
@@ -154,7 +130,7 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
       passes: [productPass(spec, shape, capabilities, {
         bindings: [xBinding(spec)],
         declarations: `
-var<workgroup> digits: array<vec4<u32>, ${placesOf(spec) * vectorsOf(spec)}>;
+var<workgroup> digits: array<vec4<u32>, ${spacedPlaces(spec) * vectorsOf(spec)}>;
 var<workgroup> unit_scale: array<vec2<f32>, ${placesOf(spec)}>;
 ${stageFunction(spec)}`,
         ...staging(spec, 32 * shape.subgroups),
@@ -169,7 +145,7 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
     name,
     supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= DECODE_ROWS,
     generate: (spec, capabilities) => ({
-      scratch: [placesOf(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
+      scratch: [spacedPlaces(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
       passes: [
         digitsPass(spec, capabilities),
         productPass(spec, shape, capabilities, {
@@ -191,7 +167,12 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
 export const codebookLinearDecodeVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
   {
     ...codebookLinearDecode("decode_32", { columns: 1, unroll: 4, subgroups: 32, workgroups: 132 }),
-    suits: ({ rows, columns, inner }) => rows === 1 && inner > 4096 && columns > 16384,
+    suits: ({ rows, columns, inner, allowFloat16 }) =>
+      rows === 1 && inner > 4096 && columns > 16384 && allowFloat16 === true,
+  },
+  {
+    ...codebookLinearDecode("decode_16_narrow", { columns: 1, unroll: 4, subgroups: 16, workgroups: 264 }),
+    suits: ({ rows, inner, allowFloat16 }) => rows === 1 && inner <= 4096 && !allowFloat16,
   },
   {
     ...codebookLinearDecode("decode_8", { columns: 2, unroll: 4, subgroups: 8, workgroups: 264 }),

@@ -3,6 +3,7 @@
 import type { QuikLayerSpec } from "../specs.ts";
 import { decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
+import { unpackEights } from "./_eights.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { multiplyVectors, outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
 import {
@@ -14,7 +15,7 @@ import {
   quantizedRowMemory,
   quantizeRows,
   type RowPlan,
-  unitParts,
+  unitEights,
   weightUnits,
 } from "./_quantize_row.ts";
 import { isPlainResult } from "./_result.ts";
@@ -24,24 +25,33 @@ import { range } from "./_range.ts";
 /** Most tokens: each costs every workgroup a quantization. */
 const MOST_ROWS = 4;
 
+/** Statements that make a unit of weight codes int8, eight by eight as `quantizeRows` leaves those of x. */
+function expandUnit({ weightBits }: QuikLayerSpec, r: number, fetched: string): string {
+  if (weightBits === 8) return `let w_${r}_0 = ${fetched};`;
+  // A nibble in the high half of a byte counts 16 times, which the result divides out.
+  return unpackEights(
+    r,
+    `(${fetched} << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)`,
+    `${fetched} & vec4<u32>(0xf0f0f0f0u)`,
+  );
+}
+
 function codesPhase(plan: RowPlan): DecodePhase {
   const { spec } = plan;
   const stride = codesStride(plan);
-  const parts = range(unitParts(spec));
-  // A nibble in the high half of a byte counts 16 times, which the result divides out.
-  const expand = spec.weightBits === 8 ? [(unit: string) => unit] : [
-    (unit: string) => `(${unit} << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)`,
-    (unit: string) => `${unit} & vec4<u32>(0xf0f0f0f0u)`,
-  ];
+  const vectors = range(unitEights(spec) / 2);
+  const eight = (e: number, m: number, unit: string): string =>
+    `codes[${(e * spec.rows + m) * stride}u + ${unit}]`;
   return {
     right: "right",
     units: weightUnits(spec),
     sum: "acc",
     type: "i32",
     loadRow: (m, unit) =>
-      parts.map((p) => `let x_${p} = codes[${(p * spec.rows + m) * stride}u + ${unit}];`).join(" "),
-    expand: (r, fetched) => parts.map((p) => `let w_${r}_${p} = ${expand[p](fetched)};`).join(" "),
-    multiply: (r, _m, sum) => multiplyVectors(parts.length, r, sum),
+      vectors.map((v) => `let x_${v} = vec4<u32>(${eight(2 * v, m, unit)}, ${eight(2 * v + 1, m, unit)});`)
+        .join(" "),
+    expand: (r, fetched) => expandUnit(spec, r, fetched),
+    multiply: (r, _m, sum) => multiplyVectors(vectors.length, r, sum),
   };
 }
 
@@ -54,7 +64,7 @@ function bindingsOf({ spec: { outliers, bias }, staged }: RowPlan): Binding[] {
     input(5, "reduced", "array<f32>"),
     ...(outliers > 0
       ? [
-        input(2, "outlier_columns", staged ? "array<vec2<u32>>" : "array<u32>"),
+        input(2, "outlier_columns", staged ? "array<vec4<u32>>" : "array<u32>"),
         input(6, "outlier_right", "array<vec4<u32>>"),
       ]
       : []),
@@ -77,14 +87,16 @@ export function quikLayerDecode(
       const { limits } = capabilities;
       return isPlainResult(spec) && rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 &&
         activationBits >= weightBits && (!staged || canStage(spec)) &&
-        inner + outliers <= 32768 && decodeFits(capabilities) && capabilities.componentWrites &&
+        inner + outliers <= 32768 && decodeFits(capabilities) &&
         quantizedRowBytes(planOf(spec)) <= limits.maxComputeWorkgroupStorageSize &&
         bindingsOf(planOf(spec)).length <= limits.maxStorageBuffersPerShaderStage &&
         32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;
     },
     generate: (spec, capabilities) => {
       const plan = planOf(spec);
-      const half = (m: number, unit: string): string => `halves[${m * halvesStride(plan)}u + ${unit}]`;
+      const four = (i: number, m: number, unit: string): string =>
+        `halves[${(i * spec.rows + m) * halvesStride(plan)}u + ${unit}]`;
+      const half = (m: number, unit: string): string => `vec4<u32>(${four(0, m, unit)}, ${four(1, m, unit)})`;
       const phases = quikPhases(spec, codesPhase(plan), outlierPhase(outlierUnits(spec), half));
       return {
         passes: [definePass({

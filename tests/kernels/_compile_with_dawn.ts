@@ -9,44 +9,26 @@ import {
 } from "../../kernels/mod.ts";
 import { variantsFor } from "../../kernels/webgpu/registry.ts";
 import { conformanceCases } from "./_cases.ts";
+import { MATRIX_DEVICE } from "./_devices.ts";
 import { multiplyWithItself, readingInTextOrder } from "./_one_buffer.ts";
 
 // Not a literal, so that a type check does not download it.
 const DAWN_MODULE = "npm:webgpu@0.6.2";
 
-/** What a GPU with matrix units adds: the null device runs nothing, but its compiler knows the language. */
-const MATRIX_UNITS = {
-  subgroups: "enable",
-  subgroupMinSize: 32,
-  subgroupMaxSize: 32,
-  float16: true,
-  subgroupMatrices: [
-    { componentType: "i8", resultComponentType: "i32", M: 16, N: 16, K: 32 },
-    { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 },
-  ],
-} as const;
-
 /** Compiles everything; the messages of those that Dawn refuses. */
 async function compileAll(gpu: GPU): Promise<{ compiled: number; refused: string[] }> {
   const adapter = await gpu.requestAdapter();
   const backend = await createWebGpuBackend({ device: await requestFullDevice(adapter!) });
-  const widest = {
-    ...backend.capabilities,
-    ...MATRIX_UNITS,
-    limits: {
-      ...backend.capabilities.limits,
-      maxComputeWorkgroupStorageSize: 49152,
-      maxComputeInvocationsPerWorkgroup: 1024,
-    },
-  };
   const refused: string[] = [];
   let compiled = 0;
   const check = async (spec: KernelSpec, variant: KernelVariant): Promise<void> => {
     if (variant.supports(spec, backend.capabilities)) await backend.prepareVariant(spec, variant);
-    for (const { wgsl } of variant.generate(spec, widest).passes) await compileModule(backend.device, wgsl);
+    for (const { wgsl } of variant.generate(spec, MATRIX_DEVICE).passes) {
+      await compileModule(backend.device, wgsl);
+    }
   };
   for (const { spec } of conformanceCases()) {
-    for (const variant of variantsFor(spec, widest)) {
+    for (const variant of variantsFor(spec, MATRIX_DEVICE)) {
       try {
         await check(spec, variant);
         compiled++;

@@ -1,31 +1,11 @@
 // The shaders as text, so that a change of a generator shows in review. They are the same on every machine, and no GPU is
 // needed. QUIK_UPDATE_SNAPSHOTS=1 writes them anew.
-import type { KernelSpec, WebGpuCapabilities } from "../../kernels/mod.ts";
+import type { KernelSpec } from "../../kernels/mod.ts";
 import { variantsFor } from "../../kernels/webgpu/registry.ts";
 import { assert, assertEquals } from "@std/assert";
+import { DEFAULT_DEVICE } from "./_devices.ts";
 
 const folder = new URL("../fixtures/wgsl/", import.meta.url);
-
-/** What the standard guarantees. */
-const defaults: WebGpuCapabilities = {
-  adapter: "defaults",
-  software: false,
-  float16: false,
-  subgroups: "none",
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-  subgroupMatrices: [],
-  componentWrites: true,
-  timestamps: false,
-  limits: {
-    maxBufferSize: 268435456,
-    maxStorageBufferBindingSize: 134217728,
-    maxComputeWorkgroupStorageSize: 16384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupsPerDimension: 65535,
-    maxStorageBuffersPerShaderStage: 8,
-  },
-};
 
 const codes = { activationBits: 4, weightBits: 4, columns: 100, inner: 64 } as const;
 const snapshots: readonly (readonly [name: string, variant: string, spec: KernelSpec])[] = [
@@ -63,9 +43,9 @@ const snapshots: readonly (readonly [name: string, variant: string, spec: Kernel
 
 for (const [name, variantName, spec] of snapshots) {
   Deno.test(`the shader of ${name} is as it was`, async () => {
-    const variant = variantsFor(spec, defaults).find((candidate) => candidate.name === variantName);
+    const variant = variantsFor(spec, DEFAULT_DEVICE).find((candidate) => candidate.name === variantName);
     assert(variant, `${spec.op} has no variant ${variantName}`);
-    const text = variant.generate(spec, defaults).passes
+    const text = variant.generate(spec, DEFAULT_DEVICE).passes
       .map(({ wgsl, workgroups, uniforms }) =>
         `// workgroups ${workgroups.join(" x ")}, uniforms ${uniforms.join(" ")}\n${wgsl}`
       )
