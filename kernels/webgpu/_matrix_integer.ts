@@ -19,8 +19,8 @@ export interface DeclaredPhase {
   readonly phase: MatrixPhase;
 }
 
-/** The product of bindings `left` and `right`. */
-export function integerMatrixPhase(spec: IntegerProduct, shape: MatrixShape): DeclaredPhase {
+/** The product of bindings `left` and `right`, in `short` blocks of 64 codes or as long ones as can be. */
+export function integerMatrixPhase(spec: IntegerProduct, shape: MatrixShape, short = false): DeclaredPhase {
   const { inner, activationBits, weightBits } = spec;
   const { leftRows, rightRows } = tiling(shape, spec.rows, spec.columns);
   const operand = (
@@ -28,7 +28,8 @@ export function integerMatrixPhase(spec: IntegerProduct, shape: MatrixShape): De
     rows: string | undefined,
     bits: CodeBits,
     otherBits: CodeBits,
-  ): MatrixOperand => codeRows({ buffer, rowBytes: packedRowBytes(inner, bits), rows }, bits, otherBits);
+  ): MatrixOperand =>
+    codeRows({ buffer, rowBytes: packedRowBytes(inner, bits), rows }, bits, otherBits, short);
   const left = operand("left", leftRows, activationBits, weightBits);
   const right = operand("right", rightRows, weightBits, activationBits);
   return {

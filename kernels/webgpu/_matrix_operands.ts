@@ -35,10 +35,17 @@ export function wholeRows(source: MatrixRows): MatrixOperand {
  * @param source The binding.
  * @param bits Bits of a code.
  * @param otherBits Bits of a code of the other side.
+ * @param short Whether blocks of 64 codes are wanted where those of 128 would be read in larger parts.
  */
-export function codeRows(source: MatrixRows, bits: CodeBits, otherBits: CodeBits): MatrixOperand {
+export function codeRows(
+  source: MatrixRows,
+  bits: CodeBits,
+  otherBits: CodeBits,
+  short = false,
+): MatrixOperand {
   if (bits === 8) return wholeRows(source);
-  return otherBits === 4 ? splitNibbles(source) : spreadNibbles(source);
+  if (otherBits === 8) return spreadNibbles(source);
+  return short ? splitNibbles(source, "vec2<u32>", 2) : splitNibbles(source, "vec4<u32>", 4);
 }
 
 /** WGSL functions that the operands of `codeRows` call. */
@@ -47,8 +54,8 @@ export function codeFunctions(bits: CodeBits, otherBits: CodeBits): string {
 }
 
 /** Even codes of a word, then its odd ones: cheaper than keeping their order. */
-function splitNibbles(source: MatrixRows): MatrixOperand {
-  return rowsOf(source, "vec4<u32>", 4, (loaded, slab) => {
+function splitNibbles(source: MatrixRows, load: "vec4<u32>" | "vec2<u32>", words: number): MatrixOperand {
+  return rowsOf(source, load, words, (loaded, slab) => {
     const word = `${loaded}.${"xyzw"[slab]}`;
     return `vec2<u32>((${word} << 4u) & 0xf0f0f0f0u, ${word} & 0xf0f0f0f0u)`;
   });

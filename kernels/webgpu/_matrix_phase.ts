@@ -29,10 +29,13 @@ export interface MatrixPhase {
   readonly right: MatrixOperand;
   /** Number of blocks. */
   readonly blocks: number;
+  /** Statements after a block was multiplied, given its number. They may hold barriers, and must leave the tile alone. */
+  readonly afterBlock?: (block: string) => string;
 }
 
 /** The row that an invocation fills: in this order, the four rows that are written together lie in different banks. */
 const LINE = "(local / 32u) * 8u + ((local / 4u) % 4u) * 2u + (local / 16u) % 2u";
+
 /** Adds a product into the accumulators `prefix_i_j`. */
 export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: string): string {
   const { ahead } = shape;
@@ -66,6 +69,7 @@ export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: stri
     [
       ...(set === 0 || phase.blocks % sets === 0 ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
       ...range(slabs).map((slab) => step(set * slabs + slab)),
+      ...(phase.afterBlock ? [phase.afterBlock(`(block + ${set}u)`)] : []),
     ].join("\n      ");
   return `
   {

@@ -50,6 +50,7 @@ export function matrixFits(
   shape: MatrixShape,
   components: readonly ("i8" | "f16")[],
   { subgroupMatrices, subgroupMinSize, subgroupMaxSize, limits, float16 }: WebGpuCapabilities,
+  bytes = memoryPairs(shape) * 8,
 ): boolean {
   const has = (component: "i8" | "f16"): boolean =>
     subgroupMatrices.some(({ componentType, resultComponentType, M, N, K }) =>
@@ -58,7 +59,7 @@ export function matrixFits(
     );
   return components.every(has) && (float16 || !components.includes("f16")) &&
     subgroupMinSize === 32 && subgroupMaxSize === 32 &&
-    memoryPairs(shape) * 8 <= limits.maxComputeWorkgroupStorageSize &&
+    bytes <= limits.maxComputeWorkgroupStorageSize &&
     matrixTile(shape).threads <= limits.maxComputeInvocationsPerWorkgroup;
 }
 
@@ -76,11 +77,16 @@ export function sumRow({ matrices }: MatrixShape): number {
   return 8 * matrices[1] + SUM_PAD;
 }
 
-/** Pairs of words in workgroup memory. */
-function memoryPairs(shape: MatrixShape): number {
+/** Pairs of words in workgroup memory that hold slabs of both operands. */
+export function operandPairs(shape: MatrixShape): number {
   const { rows, columns } = matrixTile(shape);
+  return (rows + columns) * ROW;
+}
+
+/** Pairs of words in workgroup memory where sums pass through it in the end. */
+export function memoryPairs(shape: MatrixShape): number {
   const sums = 16 * sumRow(shape) * shape.subgroups[0] * shape.subgroups[1];
-  return Math.max((rows + columns) * ROW, sums);
+  return Math.max(operandPairs(shape), sums);
 }
 
 /** Names of a subgroup's accumulators, row by row. */
@@ -89,13 +95,17 @@ export function accumulators({ matrices }: MatrixShape, prefix: string): string[
 }
 
 /**
- * Opens the entry point: workgroup memory, indices, and the place of the tile (`row0`, `column0`).
+ * Opens the entry point: workgroup memory of `pairs` pairs of words, indices, and the place of the tile (`row0`, `column0`).
  * Reads `uniforms.rows` and `uniforms.columns`.
  */
-export function matrixPrologue(shape: MatrixShape, { leftRows, rightRows }: Tiling): string {
+export function matrixPrologue(
+  shape: MatrixShape,
+  { leftRows, rightRows }: Tiling,
+  pairs = memoryPairs(shape),
+): string {
   const { rows, columns, threads } = matrixTile(shape);
   return `
-var<workgroup> tile: array<vec2<u32>, ${memoryPairs(shape)}>;
+var<workgroup> tile: array<vec2<u32>, ${pairs}>;
 
 @compute @workgroup_size(${threads})
 fn main(

@@ -16,6 +16,7 @@ import { dequantizeGroupsVariants } from "./dequantize_groups.ts";
 import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
 import { gptqSweepVariants } from "./gptq_sweep.ts";
 import { gramVariants } from "./gram.ts";
+import { groupedLinearMatrixVariants } from "./grouped_linear_matrix.ts";
 import { groupedLinearVariants } from "./grouped_linear.ts";
 import { hadamardVariants } from "./hadamard.ts";
 import { integerMatmulMatrixVariants } from "./integer_matmul_matrix.ts";
@@ -68,7 +69,7 @@ const VARIANTS: VariantTable = {
   hadamard: hadamardVariants,
   quantize_groups: quantizeGroupsVariants,
   dequantize_groups: dequantizeGroupsVariants,
-  grouped_linear: groupedLinearVariants,
+  grouped_linear: [...groupedLinearMatrixVariants, ...groupedLinearVariants],
   table_linear: tableLinearVariants,
   sparse_add: sparseAddVariants,
   low_rank_add: lowRankAddVariants,

@@ -83,11 +83,17 @@ function formatCases(random: Random): Case[] {
 /** Tables of few bits, whose products with the scales float16 holds. */
 function float16CodebookCases(random: Random): Case[] {
   const shapes = [[33, 70, 64, 32], [64, 64, 72, 96], [150, 140, 200, 64], [1, 33, 64, 32]];
-  return shapes.map(([rows, columns, inner, groupSize], i): Case => {
-    const shape = { rows, columns, inner, bits: 4, groupSize, scaleType: "float16" } as const;
-    const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i % 2 === 0, allowFloat16: true };
-    return codebookCase(random, spec, Float32Array.from({ length: 16 }, () => random.integer(17) / 4 - 2));
-  });
+  return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
+    ([4, 8] as const).map((bits): Case => {
+      const shape = { rows, columns, inner, bits, groupSize, scaleType: "float16" } as const;
+      const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i % 2 === 0, allowFloat16: true };
+      return codebookCase(
+        random,
+        spec,
+        Float32Array.from({ length: 1 << bits }, () => random.integer(17) / 4 - 2),
+      );
+    })
+  );
 }
 
 /** Tables of evenly spaced levels, which backends may compute instead of looking up. */

@@ -83,7 +83,15 @@ function dequantizeGroupsCases(random: Random): Case[] {
 }
 
 function groupedLinearCases(random: Random): Case[] {
-  const shapes = [[1, 65, 130, 32], [3, 17, 256, 64], [17, 70, 200, 128], [33, 66, 96, 32], [2, 5, 62, 62]];
+  const shapes = [
+    [1, 65, 130, 32],
+    [3, 17, 256, 64],
+    [17, 70, 200, 128],
+    [33, 66, 96, 32],
+    [2, 5, 62, 62],
+    [150, 140, 640, 64],
+    [40, 200, 1000, 256],
+  ];
   const widths: readonly (readonly [CodeBits, CodeBits])[] = [[4, 4], [8, 4], [8, 8]];
   return shapes.flatMap(([rows, columns, inner, groupSize]) =>
     widths.map(([activationBits, weightBits], j): Case => {

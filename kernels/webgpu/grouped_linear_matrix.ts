@@ -1,0 +1,126 @@
+// Integer products with scales per group on both sides, on subgroup matrices: exact sums of a group, scaled into float sums at
+// its end.
+import type { GroupedLinearSpec } from "../quantization_specs.ts";
+import {
+  matrixResultBinding,
+  matrixResultFunctions,
+  storeResults,
+  storesMatrixResult,
+} from "./_matrix_epilogue.ts";
+import {
+  addGroup,
+  declareTotals,
+  eachTotal,
+  groupedSumBytes,
+  groupedSumMemory,
+  type GroupedSums,
+} from "./_matrix_groups.ts";
+import { integerMatrixPhase } from "./_matrix_integer.ts";
+import { matrixPhase } from "./_matrix_phase.ts";
+import { matrixSuits } from "./_matrix_shapes.ts";
+import {
+  declareSums,
+  matrixEnables,
+  matrixFits,
+  matrixPrologue,
+  type MatrixShape,
+  matrixTile,
+  operandPairs,
+  tiling,
+} from "./_matrix_tile.ts";
+import { codeShift } from "./_operands.ts";
+import { definePass, input, type KernelVariant, linearWorkgroups } from "./program.ts";
+
+/** A tile, and how its sums pass through memory. */
+export interface GroupedShape {
+  readonly shape: MatrixShape;
+  readonly span: GroupedSums["span"];
+}
+
+/** Codes of a block: as many as can be, but no more than a group has. */
+function blockCodes({ activationBits, weightBits, groupSize, inner }: GroupedLinearSpec): number {
+  const longest = activationBits === 4 && weightBits === 4 ? 128 : 64;
+  return groupSize >= inner || groupSize % longest === 0 ? longest : 64;
+}
+
+function sumsOf(spec: GroupedLinearSpec, { shape, span }: GroupedShape): GroupedSums {
+  const { inner, groupSize, activationBits, weightBits } = spec;
+  const blocks = Math.ceil(inner / blockCodes(spec));
+  return {
+    shape,
+    span,
+    prefix: "acc",
+    blocks,
+    groupBlocks: groupSize >= inner ? blocks : groupSize / blockCodes(spec),
+    groups: Math.ceil(inner / groupSize),
+    shift: codeShift(activationBits, weightBits),
+  };
+}
+
+function body(spec: GroupedLinearSpec, sums: GroupedSums): string {
+  const { shape } = sums;
+  const { declarations, phase } = integerMatrixPhase(spec, shape, blockCodes(spec) === 64);
+  const result = (total: string): string =>
+    storeResults(
+      spec,
+      spec.bias ? `(${total} + bias[min(column, uniforms.columns - 1u) / 4u])` : total,
+    );
+  return `${declarations}
+${matrixResultFunctions(spec)}
+${groupedSumMemory(sums)}
+${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns), operandPairs(shape))}
+${declareSums(shape, "acc", "i32")}
+${declareTotals(sums)}
+${matrixPhase(shape, { ...phase, afterBlock: (block) => addGroup(sums, block) }, "acc")}
+  ${eachTotal(sums, result)}
+}`;
+}
+
+/** The variant of one tile shape. */
+export function groupedLinearMatrix(name: string, grouped: GroupedShape): KernelVariant<GroupedLinearSpec> {
+  const { shape } = grouped;
+  const tile = matrixTile(shape);
+  const bytes = operandPairs(shape) * 8 + groupedSumBytes(grouped);
+  return {
+    name,
+    supports: (spec, capabilities) =>
+      (spec.groupSize >= spec.inner || spec.groupSize % 64 === 0) && spec.inner > 0 &&
+      storesMatrixResult(spec) && matrixFits(shape, ["i8"], capabilities, bytes),
+    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
+    generate: (spec) => {
+      const { phase } = integerMatrixPhase(spec, shape, blockCodes(spec) === 64);
+      return {
+        passes: [definePass({
+          enables: matrixEnables(["i8"]),
+          bindings: [
+            input(0, "left", `array<${phase.left.load}>`),
+            input(1, "scales", "array<f32>"),
+            input(2, "right", `array<${phase.right.load}>`),
+            input(3, "weight_scales", "array<f32>"),
+            ...(spec.bias ? [input(4, "bias", "array<vec4<f32>>")] : []),
+            matrixResultBinding(spec, "f32"),
+          ],
+          uniforms: { rows: spec.rows, columns: spec.columns },
+          workgroups: linearWorkgroups(
+            Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
+          ),
+          body: body(spec, sumsOf(spec, grouped)),
+        })],
+      };
+    },
+  };
+}
+
+const AHEAD = { ahead: true, inFlight: 1, ordered: false } as const;
+
+/** Variants of `grouped_linear` on subgroup matrices; half the sums of other products, since float sums lie beside them. */
+export const groupedLinearMatrixVariants: readonly KernelVariant<GroupedLinearSpec>[] = [
+  groupedLinearMatrix("matrix_128x128", {
+    shape: { matrices: [4, 2], subgroups: [2, 4], ...AHEAD },
+    span: 2,
+  }),
+  groupedLinearMatrix("matrix_64x64", {
+    shape: { matrices: [2, 2], subgroups: [2, 2], ...AHEAD },
+    span: 2,
+  }),
+];
