@@ -7,6 +7,7 @@ import { attentionVariants } from "./attention.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { codebookLinearDecodeVariants } from "./codebook_linear_decode.ts";
 import { codebookLinearMatrixVariants } from "./codebook_linear_matrix.ts";
+import { codebookLinearTableVariants } from "./codebook_linear_table.ts";
 import { codebookLinearVariants } from "./codebook_linear.ts";
 import { columnAbsmaxVariants } from "./column_absmax.ts";
 import { denseLinearMatrixVariants } from "./dense_linear_matrix.ts";
@@ -79,6 +80,7 @@ const VARIANTS: VariantTable = {
   outlier_matmul: outlierMatmulVariants,
   codebook_linear: [
     ...codebookLinearDecodeVariants,
+    ...codebookLinearTableVariants,
     ...codebookLinearMatrixVariants,
     ...codebookLinearVariants,
   ],

@@ -13,6 +13,7 @@ export function codebookCases(random: Random): Case[] {
     ...float16CodebookCases(random),
     ...evenLevelCases(random, false),
     ...evenLevelCases(random, true),
+    ...unevenLevelCases(random),
   ];
 }
 
@@ -118,4 +119,33 @@ function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
     const table = Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2);
     return codebookCase(random, allowFloat16 ? { ...spec, allowFloat16 } : spec, table);
   });
+}
+
+/** Tables of any levels for a few tokens: scales of whole units and of halves, rows of every count, long rows. */
+function unevenLevelCases(random: Random): Case[] {
+  const shapes = [
+    [1, 33, 64, 16],
+    [2, 70, 1280, 64],
+    [16, 21, 1024, 128],
+    [5, 40, 4096, 64],
+    [1, 9, 13312, 128],
+    [1, 4300, 192, 16],
+    [3, 66, 100, 100],
+  ];
+  return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
+    ([4, 8] as const).map((bits, j): Case => {
+      const scaleType = SCALE_TYPES[(i + j + 1) % 4];
+      const spec = {
+        rows,
+        columns,
+        inner,
+        bits,
+        groupSize,
+        scaleType,
+        zeroPoint: i % 3 === 1,
+        bias: i % 2 === 1,
+      };
+      return codebookCase(random, spec, normals(random, 1 << bits));
+    })
+  );
 }

@@ -1,0 +1,192 @@
+// Weight-only products of any 4-bit or 8-bit format for a few tokens: codes become levels through a table in workgroup memory.
+// Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once.
+import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
+import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
+import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  type KernelVariant,
+  output,
+  scratch,
+} from "./program.ts";
+import { range } from "./_range.ts";
+import { SCALE_BYTES } from "../_roles.ts";
+import { groupOfUnit, unitScales } from "./_unit_scales.ts";
+import {
+  planeBytes,
+  planedInput,
+  type PlanedRows,
+  planeMemory,
+  planesPass,
+  planeValue,
+  stagePlanes,
+} from "./_x_planes.ts";
+import type { WebGpuCapabilities } from "./capabilities.ts";
+
+/** Codes of a unit of 16 bytes. */
+const unitCodes = ({ bits }: CodebookLinearSpec): number => 128 / bits;
+
+/** Codes that share a scale within a unit. */
+const sharing = (spec: CodebookLinearSpec): number =>
+  spec.groupSize % unitCodes(spec) === 0 || spec.groupSize >= spec.inner ? unitCodes(spec) : spec.groupSize;
+
+const rowsOf = (spec: CodebookLinearSpec): PlanedRows => ({
+  rows: spec.rows,
+  inner: spec.inner,
+  units: packedRowBytes(spec.inner, spec.bits) / 16,
+  vectors: unitCodes(spec) / 4,
+});
+
+function phaseOf(spec: CodebookLinearSpec): DecodePhase {
+  const { bits, zeroPoint, scaleType } = spec;
+  const planed = rowsOf(spec);
+  const codes = unitCodes(spec);
+  const shared = sharing(spec);
+  const parts = range(codes / shared);
+  const code = (fetched: string, k: number): string => {
+    const bit = k * bits;
+    return `levels[(${fetched}.${"xyzw"[bit >> 5]} >> ${bit & 31}u) & ${2 ** bits - 1}u]`;
+  };
+  const group = (r: number, p: number): string => `group_${r}_${p}`;
+  return {
+    right: "right",
+    units: planed.units,
+    sum: "acc",
+    type: "f32",
+    loadRow: (m, unit) =>
+      range(planed.vectors).map((v) => `let x_${v} = ${planeValue(planed, v, m, unit)};`).join(" "),
+    beside: unitScales(spec, codes),
+    expand: (r, fetched, unit, column, beside) =>
+      [
+        ...parts.flatMap((p) => [
+          `let ${group(r, p)} = ${groupOfUnit(spec, codes, unit, column, p * shared)};`,
+          `let scale_${r}_${p} = ${floatStorage(scaleType).value(beside, group(r, p))};`,
+        ]),
+        ...range(planed.vectors).map((v) => {
+          const levels = `vec4<f32>(${range(4).map((i) => code(fetched, 4 * v + i)).join(", ")})`;
+          const zero = zeroPoint ? ` - vec4<f32>(zeros[${group(r, Math.floor(4 * v / shared))}])` : "";
+          return `let w_${r}_${v} = ${levels}${zero};`;
+        }),
+      ].join("\n        "),
+    multiply: (r, _m, sum) =>
+      parts.map((p) => {
+        const vectors = range(shared / 4).map((i) => p * shared / 4 + i);
+        return `${sum} += scale_${r}_${p} * (${vectors.map((v) => `dot(w_${r}_${v}, x_${v})`).join(" + ")});`;
+      }).join(" "),
+  };
+}
+
+function productPass(
+  spec: CodebookLinearSpec,
+  shape: DecodeShape,
+  capabilities: WebGpuCapabilities,
+  x: {
+    readonly binding: Binding;
+    readonly declarations: string;
+    readonly reads: string;
+    readonly prologue: string;
+  },
+): ComputePass {
+  const { columns, bits, bias, zeroPoint, scaleType } = spec;
+  const levels = 2 ** bits;
+  const threads = 32 * shape.subgroups;
+  const keepLevels = levels <= threads
+    ? `if (local < ${levels}u) { levels[local] = level_here; }`
+    : `for (var i = local; i < ${levels}u; i += ${threads}u) { levels[i] = table[i]; }`;
+  return definePass({
+    enables: decodeEnables(capabilities),
+    bindings: [
+      x.binding,
+      input(1, "right", "array<vec4<u32>>"),
+      input(2, "table", "array<f32>"),
+      input(3, "scales", floatStorage(scaleType).binding),
+      ...(zeroPoint ? [input(4, "zeros", "array<f32>")] : []),
+      ...(bias ? [input(zeroPoint ? 5 : 4, "bias", "array<f32>")] : []),
+      output(0, "y", "array<f32>"),
+    ],
+    workgroups: decodeWorkgroups(shape, columns),
+    body: decodeShader(shape, spec, [phaseOf(spec)], {
+      declarations: `
+var<workgroup> levels: array<f32, ${levels}>;
+${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
+${x.declarations}`,
+      reads: `${x.reads}
+  let level_here = table[min(local, ${levels - 1}u)];`,
+      prologue: `${x.prologue}
+  ${keepLevels}
+  workgroupBarrier();`,
+      ...(bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
+      result: (sum) => `y[row * ${columns}u + column] = ${sum(0)}${bias ? " + bias_here" : ""};`,
+    }),
+  });
+}
+
+/** Whether units hold whole groups, or two groups whose scales lie in one word. */
+function groupsFit(spec: CodebookLinearSpec): boolean {
+  const { inner, groupSize, scaleType } = spec;
+  if (groupSize % unitCodes(spec) === 0 || groupSize >= inner) return true;
+  return 2 * groupSize === unitCodes(spec) && SCALE_BYTES[scaleType] <= 2 && inner % (2 * groupSize) === 0;
+}
+
+function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
+  const { rows, inner, bits } = spec;
+  return (bits === 4 || bits === 8) && rows <= DECODE_ROWS && rows * shape.columns <= 32 &&
+    inner > 0 && inner % 4 === 0 && groupsFit(spec) && decodeFits(capabilities) &&
+    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
+}
+
+/** The variant of one division of the columns, for a token or two: every workgroup keeps x in its memory. */
+export function codebookLinearTable(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) =>
+      supported(spec, shape, capabilities) &&
+      planeBytes(rowsOf(spec)) + 4 * 2 ** spec.bits <= capabilities.limits.maxComputeWorkgroupStorageSize,
+    generate: (spec, capabilities) => ({
+      passes: [productPass(spec, shape, capabilities, {
+        binding: planedInput,
+        declarations: planeMemory(rowsOf(spec)),
+        ...stagePlanes(rowsOf(spec), 32 * shape.subgroups),
+      })],
+    }),
+  };
+}
+
+/** The variant for more tokens: a first pass puts x in order, once for all. */
+export function codebookLinearTableRows(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
+  return {
+    name,
+    supports: (spec, capabilities) => supported(spec, shape, capabilities),
+    generate: (spec, capabilities) => ({
+      scratch: [planeBytes(rowsOf(spec))],
+      passes: [
+        planesPass(rowsOf(spec)),
+        productPass(spec, shape, capabilities, {
+          binding: scratch(0, "planes", "array<vec4<f32>>", "read"),
+          declarations: "",
+          reads: "",
+          prologue: "",
+        }),
+      ],
+    }),
+  };
+}
+
+/** Variants of `codebook_linear` for a few tokens and levels of any spacing; the counts of workgroups fill a device of 132
+ * processors. */
+export const codebookLinearTableVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
+  // Long rows do not fit the registers as a whole; then a vector of x had better serve four columns.
+  {
+    ...codebookLinearTable("table_4", { columns: 4, unroll: 4, subgroups: 16, workgroups: 132 }),
+    suits: ({ rows, inner }) => rows === 1 && inner > 4096,
+  },
+  {
+    ...codebookLinearTable("table_2", { columns: 2, unroll: 1, subgroups: 16, workgroups: 132 }),
+    suits: ({ rows }) => rows <= 2,
+  },
+  codebookLinearTableRows("table_rows", { columns: 2, unroll: 1, subgroups: 8 }),
+];
