@@ -17,9 +17,26 @@ import {
 } from "./_decode_loops.ts";
 import { subgroupEnables, type WebGpuCapabilities } from "./capabilities.ts";
 import { LINEAR_WORKGROUP, linearMain, type Workgroups } from "./program.ts";
+import { range } from "./_range.ts";
 
-/** Most rows that these kernels take. */
+/** Most rows that a dispatch of these kernels takes. */
 export const DECODE_ROWS = 16;
+
+/** Rows of x that one of several dispatches takes. */
+export interface RowsInTurn {
+  /** Number of the first. */
+  readonly first: number;
+  readonly rows: number;
+}
+
+/** Divides rows evenly among as few dispatches as can take them: each reads the weight again, most of it from the cache. */
+export function inTurns(rows: number): RowsInTurn[] {
+  const each = Math.ceil(rows / Math.ceil(rows / DECODE_ROWS));
+  return range(Math.ceil(rows / each)).map((turn) => ({
+    first: turn * each,
+    rows: Math.min(each, rows - turn * each),
+  }));
+}
 
 /** Whether a device runs these kernels: its subgroups must be known to have 32 invocations. */
 export function decodeFits({ subgroups, subgroupMinSize, subgroupMaxSize }: WebGpuCapabilities): boolean {
@@ -68,18 +85,23 @@ const EARLY_ROWS = 2;
  * Writes the shader.
  *
  * @param shape How the columns are divided.
- * @param rows Rows of x.
+ * @param taken Rows of x that are taken.
  * @param columns Columns of the result.
- * @param phases Products to sum up.
+ * @param products Products to sum up.
  * @param around What surrounds them.
  * @returns WGSL.
  */
 export function decodeShader(
   shape: DecodeShape,
-  { rows, columns }: { readonly rows: number; readonly columns: number },
-  phases: readonly DecodePhase[],
+  { first, rows }: RowsInTurn,
+  columns: number,
+  products: readonly DecodePhase[],
   around: DecodeSurroundings,
 ): string {
+  const phases = products.map((phase) => ({
+    ...phase,
+    loadRow: (m: number, unit: string) => phase.loadRow(first + m, unit),
+  }));
   const block = shape.columns * shape.subgroups;
   const { blocks, turns } = division(shape, columns);
   const held = heldUnits(shape, phases) <= MOST_HELD;
@@ -100,13 +122,13 @@ export function decodeShader(
   const spread = resultSpread(shape, rows);
   const finish = `{
 ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
-    let row = result_of_lane / ${shape.columns}u;
+    let row = ${first === 0 ? "" : `${first}u + `}result_of_lane / ${shape.columns}u;
     let column = column0 + result_of_lane % ${shape.columns}u;
-    if (lane % ${spread}u == 0u && row < ${rows}u && column < ${columns}u) {
+    if (lane % ${spread}u == 0u && row < ${first + rows}u && column < ${columns}u) {
       ${around.result((phase) => `mine_${phase}`)}
     }
   }`;
-  const products = `
+  const multiply = `
     let column0 = index * ${block}u + own;
     ${phases.map((phase) => declareSums(shape, rows, phase)).join("\n    ")}
     ${parameters.map(([name]) => `let ${name} = read_${name};`).join(" ")}
@@ -148,6 +170,6 @@ ${linearMain(32 * shape.subgroups)}
   ${around.prologue ?? ""}
   // The first block is not asked whether it exists (if not, nothing is written): behind a condition, a compiler was seen to
   // put the first reads off until after the prologue.
-  ${once ? `{${products}\n    ${finish}\n  }` : `loop {${products}\n    ${turn}\n  }`}
+  ${once ? `{${multiply}\n    ${finish}\n  }` : `loop {${multiply}\n    ${turn}\n  }`}
 }`;
 }

@@ -1,17 +1,19 @@
 // Products on float16 subgroup matrices, dense and weight-only: a first pass rounds x unless it is float16, the second
 // multiplies and accumulates in float32.
 import { float16RowBytes, type InputOptions, type ResultOptions } from "../specs.ts";
-import { drainSums, matrixResultBinding, matrixResultFunctions, storeResults } from "./_matrix_epilogue.ts";
+import { drainSums, matrixResultBinding, matrixResultFunctions } from "./_matrix_epilogue.ts";
 import { wholeRows } from "./_matrix_operands.ts";
 import { type MatrixOperand, matrixPhase } from "./_matrix_phase.ts";
+import { declareSums, matrixEnables, matrixPrologue, type MatrixShape, tiling } from "./_matrix_tile.ts";
 import {
-  declareSums,
-  matrixEnables,
-  matrixPrologue,
-  type MatrixShape,
-  matrixTile,
-  tiling,
-} from "./_matrix_tile.ts";
+  inFirstPart,
+  partSumBytes,
+  partSums,
+  type Portion,
+  portionWorkgroups,
+  storePortion,
+  sumPartsPass,
+} from "./_matrix_split.ts";
 import { roundingPass } from "./_round_pass.ts";
 import {
   type Binding,
@@ -52,14 +54,30 @@ export interface Float16Right {
 
 const LEFT = "array<vec4<u32>>";
 
-/** Writes the program for one tile shape. */
-export function float16Product(spec: Float16Product, shape: MatrixShape, right: Float16Right): KernelProgram {
-  if (spec.inputType === "float16") {
-    return { passes: [productPass(spec, shape, right, input(0, "left", LEFT))] };
-  }
+/** Blocks of k. */
+export const float16Blocks = (inner: number): number => Math.ceil(inner / FLOAT16_BLOCK);
+
+/** Writes the program for one tile shape, a pass for each of the `portions`, of which one may be divided. */
+export function float16Product(
+  spec: Float16Product,
+  shape: MatrixShape,
+  right: Float16Right,
+  portions: readonly Portion[] = [{}],
+): KernelProgram {
+  const rounds = spec.inputType !== "float16";
+  const left = rounds ? scratch(0, "left", LEFT, "read") : input(0, "left", LEFT);
+  const sumsAt = rounds ? 1 : 0;
+  const divided = portions.filter(({ split }) => split !== undefined);
   return {
-    passes: [roundingPass(spec), productPass(spec, shape, right, scratch(0, "left", LEFT, "read"))],
-    scratch: [spec.rows * float16RowBytes(spec.inner)],
+    passes: [
+      ...(rounds ? [roundingPass(spec)] : []),
+      ...portions.map((portion) => productPass(spec, shape, right, left, portion, sumsAt)),
+      ...divided.map((portion) => sumPartsPass(spec, portion, sumsAt)),
+    ],
+    scratch: [
+      ...(rounds ? [spec.rows * float16RowBytes(spec.inner)] : []),
+      ...divided.map((portion) => partSumBytes(spec, portion)),
+    ],
   };
 }
 
@@ -68,19 +86,24 @@ function productPass(
   shape: MatrixShape,
   right: Float16Right,
   left: Binding,
+  portion: Portion,
+  sumsAt: number,
 ): ComputePass {
+  const { range, split } = portion;
   const { rows, columns, inner, bias } = spec;
-  const tile = matrixTile(shape);
   const tiles = tiling(shape, rows, columns);
   const phase = {
     component: "f16" as const,
     left: wholeRows({ buffer: "left", rowBytes: float16RowBytes(inner), rows: tiles.leftRows }),
     right: right.operand(tiles.rightRows),
-    blocks: Math.ceil(inner / FLOAT16_BLOCK),
+    blocks: float16Blocks(inner),
+    partBlocks: split?.partBlocks,
   };
   const epilogue = {
     from: "f32" as const,
-    perColumns: bias ? "let bias_here = bias[min(column, uniforms.columns - 1u) / 4u];" : "",
+    perColumns: bias
+      ? `let bias_here = ${inFirstPart("bias[min(column, uniforms.columns - 1u) / 4u]", portion)};`
+      : "",
     result: bias ? "sums_here + bias_here" : "sums_here",
   };
   const [weight, ...others] = right.bindings;
@@ -91,18 +114,18 @@ function productPass(
       ...(shape.ordered ? operands.map(inTextOrder) : operands),
       ...others,
       ...(bias ? [input(right.bindings.length + 1, "bias", "array<vec4<f32>>")] : []),
-      matrixResultBinding(spec, "f32"),
+      split ? partSums(sumsAt, "write") : matrixResultBinding(spec, "f32"),
     ],
     uniforms: { rows, columns, ...right.uniforms },
-    workgroups: linearWorkgroups(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
+    workgroups: linearWorkgroups(portionWorkgroups(shape, spec, portion)),
     body: `
-${matrixResultFunctions(spec)}
+${split ? "" : matrixResultFunctions(spec)}
 ${right.declarations ?? ""}
-${matrixPrologue(shape, tiles)}
+${matrixPrologue(shape, tiles, { parts: split?.parts, range })}
 ${right.prologue ?? ""}
 ${declareSums(shape, "sum", "f32")}
 ${matrixPhase(shape, phase, "sum")}
-${drainSums(shape, "sum", epilogue, (results) => storeResults(spec, results))}
+${drainSums(shape, "sum", epilogue, (results) => storePortion(spec, portion, results))}
 }`,
   });
 }

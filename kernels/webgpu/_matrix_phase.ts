@@ -29,6 +29,8 @@ export interface MatrixPhase {
   readonly right: MatrixOperand;
   /** Number of blocks. */
   readonly blocks: number;
+  /** Blocks of a part where a workgroup multiplies only its `part` of them. */
+  readonly partBlocks?: number;
   /** Statements after a block was multiplied, given its number. They may hold barriers, and must leave the tile alone. */
   readonly afterBlock?: (block: string) => string;
 }
@@ -65,22 +67,31 @@ export function matrixPhase(shape: MatrixShape, phase: MatrixPhase, prefix: stri
         workgroupBarrier();
       }`;
   };
+  const even = phase.blocks % sets === 0 && (phase.partBlocks ?? 0) % sets === 0;
   const block = (set: number): string =>
     [
-      ...(set === 0 || phase.blocks % sets === 0 ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
+      ...(set === 0 || even ? [] : [`if (block + ${set}u >= blocks) { break; }`]),
       ...range(slabs).map((slab) => step(set * slabs + slab)),
       ...(phase.afterBlock ? [phase.afterBlock(`(block + ${set}u)`)] : []),
     ].join("\n      ");
   return `
   {
-    let blocks = ${phase.blocks}u;
+    ${
+    phase.partBlocks === undefined
+      ? `let first = 0u; let blocks = ${phase.blocks}u;`
+      : `let first = part * ${phase.partBlocks}u; let blocks = min(first + ${phase.partBlocks}u, ${phase.blocks}u);`
+  }
     ${each((side) => side.declare)}
     ${declareMatrices(shape, phase)}
-    ${range(sets).map((set) => each((side) => side.fetch(set, `min(${set}u, blocks - 1u)`))).join("\n    ")}
-    ${range(lead).map((number) => store("0u", number)).join("\n    ")}
+    ${
+    range(sets).map((set) => each((side) => side.fetch(set, `min(first + ${set}u, blocks - 1u)`))).join(
+      "\n    ",
+    )
+  }
+    ${range(lead).map((number) => store("first", number)).join("\n    ")}
     workgroupBarrier();
     ${ahead ? `${loadMatrices(shape, phase, 0)}\n    workgroupBarrier();` : ""}
-    for (var block = 0u; block < blocks; block += ${sets}u) {
+    for (var block = first; block < blocks; block += ${sets}u) {
       ${range(sets).map(block).join("\n      ")}
     }
   }`;

@@ -30,9 +30,14 @@ export const MIXED_MATRIX_SHAPES: readonly NamedMatrixShape[] = [SQUARE, WIDE, T
 /** For weights that are computed on their way in: a tall tile computes each for twice as many rows. */
 export const TALL_MATRIX_SHAPES: readonly NamedMatrixShape[] = [TALL, WIDE, SQUARE, SMALL];
 
-/** Fewest rows for which subgroup matrices pay: one more than the decode kernels take. A tile of 64 rows costs the same however
- * few are used; with 32 it took a third to a fifth of what ordinary tiles do. */
-const FEWEST_ROWS = DECODE_ROWS + 1;
+/** For results of so few tiles that several workgroups divide k: low ones first. */
+export const SPLIT_MATRIX_SHAPES: readonly NamedMatrixShape[] = [
+  ["matrix_32x128_split", { matrices: [2, 2], subgroups: [1, 4], ...AHEAD }],
+  ["matrix_64x64_split", SMALL[1]],
+];
+
+/** Fewest rows for which subgroup matrices pay beside decode kernels: one more than these take at once. */
+export const FEWEST_ROWS = DECODE_ROWS + 1;
 
 /** Whether a result gives enough tiles of this shape to occupy a large device. */
 export function matrixSuits(shape: MatrixShape, rows: number, columns: number): boolean {

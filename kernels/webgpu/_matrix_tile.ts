@@ -27,6 +27,12 @@ export interface MatrixShape {
   readonly ordered: boolean;
 }
 
+/** Some columns of a result. */
+export interface ColumnRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Rows of tiles that are walked together. */
 const BAND = 4;
 /** Pairs of words from one row of a tile to the next: two slabs of 32 bytes, and 16 bytes that keep the eight rows
@@ -95,15 +101,36 @@ export function accumulators({ matrices }: MatrixShape, prefix: string): string[
 }
 
 /**
- * Opens the entry point: workgroup memory of `pairs` pairs of words, indices, and the place of the tile (`row0`, `column0`).
+ * Opens the entry point: workgroup memory, indices, and the place of the tile (`row0`, `column0`).
  * Reads `uniforms.rows` and `uniforms.columns`.
+ *
+ * @param shape The tile.
+ * @param tiles How tiles lie.
+ * @param options `pairs` of words in workgroup memory; `parts` into which k is divided, each a workgroup's `part`; columns
+ * `from` and `to`, if not all are computed: whole tiles lie between them, but for the last.
+ * @returns WGSL.
  */
 export function matrixPrologue(
   shape: MatrixShape,
   { leftRows, rightRows }: Tiling,
-  pairs = memoryPairs(shape),
+  { pairs = memoryPairs(shape), parts = 1, range: columnRange }: {
+    readonly pairs?: number;
+    readonly parts?: number;
+    readonly range?: ColumnRange;
+  } = {},
 ): string {
   const { rows, columns, threads } = matrixTile(shape);
+  const columnTiles = columnRange === undefined
+    ? `(uniforms.columns + ${columns - 1}u) / ${columns}u`
+    : `${Math.ceil((columnRange.to - columnRange.from) / columns)}u`;
+  const firstColumn = columnRange === undefined ? "" : `${columnRange.from}u + `;
+  const lastStart = columnRange === undefined
+    ? `uniforms.columns - ${columns}u`
+    : `${columnRange.to - columns}u`;
+  const index = parts === 1 ? `let index = ${LINEAR_WORKGROUP};` : `let tiles = row_tiles * column_tiles;
+  let part = ${LINEAR_WORKGROUP} / tiles;
+  if (part >= ${parts}u) { return; }
+  let index = ${LINEAR_WORKGROUP} % tiles;`;
   return `
 var<workgroup> tile: array<vec2<u32>, ${pairs}>;
 
@@ -115,8 +142,8 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let row_tiles = (uniforms.rows + ${rows - 1}u) / ${rows}u;
-  let column_tiles = (uniforms.columns + ${columns - 1}u) / ${columns}u;
-  let index = ${LINEAR_WORKGROUP};
+  let column_tiles = ${columnTiles};
+  ${index}
   let band = index / (${BAND}u * column_tiles);
   let band_rows = min(row_tiles - min(row_tiles, band * ${BAND}u), ${BAND}u);
   if (band_rows == 0u) { return; }
@@ -125,7 +152,7 @@ fn main(
   let row0 = ${
     within(`(band * ${BAND}u + in_band % band_rows) * ${rows}u`, leftRows, `uniforms.rows - ${rows}u`)
   };
-  let column0 = ${within(`(in_band / band_rows) * ${columns}u`, rightRows, `uniforms.columns - ${columns}u`)};
+  let column0 = ${within(`${firstColumn}(in_band / band_rows) * ${columns}u`, rightRows, lastStart)};
   let lane = local % 32u;
   let subgroup_row = (subgroup / ${shape.subgroups[1]}u) * ${16 * shape.matrices[0]}u;
   let subgroup_column = (subgroup % ${shape.subgroups[1]}u) * ${16 * shape.matrices[1]}u;

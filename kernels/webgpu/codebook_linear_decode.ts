@@ -2,7 +2,15 @@
 // int8 digits, `dot4I8Packed` multiplies the digits with the codes as they lie in memory, and a 16-byte load of codes
 // costs some thirty instructions.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  decodeShader,
+  decodeWorkgroups,
+  inTurns,
+  type RowsInTurn,
+} from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import {
@@ -32,6 +40,9 @@ import {
 } from "./program.ts";
 import { range } from "./_range.ts";
 import { groupOfUnit, unitScales } from "./_unit_scales.ts";
+
+/** Most rows: beyond, tiles are as fast as dispatches in turn. */
+const MOST_ROWS = 96;
 
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   const units = packedRowBytes(spec.inner, 4) / 16;
@@ -87,6 +98,7 @@ function bindingsOf(spec: CodebookLinearSpec, x: readonly Binding[]): Binding[] 
 /** The product, given where the digits are and how they come there. */
 function productPass(
   spec: CodebookLinearSpec,
+  taken: RowsInTurn,
   shape: DecodeShape,
   capabilities: WebGpuCapabilities,
   digits: {
@@ -100,7 +112,7 @@ function productPass(
     enables: decodeEnables(capabilities),
     bindings: bindingsOf(spec, digits.bindings),
     workgroups: decodeWorkgroups(shape, spec.columns),
-    body: decodeShader(shape, spec, [phaseOf(spec)], {
+    body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
       declarations: `
 const PLACES = ${spacedPlaces(spec)}u;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
@@ -114,7 +126,8 @@ ${digits.declarations}`,
 }
 
 function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
-  return spec.bits === 4 && spec.evenLevels === true && spec.rows * shape.columns <= 32 && spec.inner > 0 &&
+  return spec.bits === 4 && spec.evenLevels === true &&
+    Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 && spec.inner > 0 &&
     (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities) &&
     32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
 }
@@ -124,10 +137,10 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
   return {
     name,
     supports: (spec, capabilities) =>
-      supported(spec, shape, capabilities) &&
+      spec.rows <= DECODE_ROWS && supported(spec, shape, capabilities) &&
       digitBytes(spec) <= capabilities.limits.maxComputeWorkgroupStorageSize,
     generate: (spec, capabilities) => ({
-      passes: [productPass(spec, shape, capabilities, {
+      passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {
         bindings: [xBinding(spec)],
         declarations: `
 var<workgroup> digits: array<vec4<u32>, ${spacedPlaces(spec) * vectorsOf(spec)}>;
@@ -143,21 +156,23 @@ ${stageFunction(spec)}`,
 export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
   return {
     name,
-    supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= DECODE_ROWS,
+    supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= MOST_ROWS,
     generate: (spec, capabilities) => ({
       scratch: [spacedPlaces(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
       passes: [
         digitsPass(spec, capabilities),
-        productPass(spec, shape, capabilities, {
-          bindings: [
-            scratch(0, "digits", "array<vec4<u32>>", "read"),
-            scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
-          ],
-          declarations: "",
-          reads: spec.zeroPoint ? READ_LEVELS : "",
-          // None; the loop stays, as it was measured.
-          prologue: "",
-        }),
+        ...inTurns(spec.rows).map((taken) =>
+          productPass(spec, taken, shape, capabilities, {
+            bindings: [
+              scratch(0, "digits", "array<vec4<u32>>", "read"),
+              scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
+            ],
+            declarations: "",
+            reads: spec.zeroPoint ? READ_LEVELS : "",
+            // None; the loop stays, as it was measured.
+            prologue: "",
+          })
+        ),
       ],
     }),
   };

@@ -1,9 +1,10 @@
 // Weight-only products of any 4-bit or 8-bit format on float16 subgroup matrices, for specs that allow rounding to float16:
 // codes turn into float16 weights on their way into workgroup memory, through the table and the scale of their group.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import { FLOAT16_BLOCK, float16Product, type Float16Right } from "./_matrix_float16.ts";
+import { FLOAT16_BLOCK, float16Blocks, float16Product, type Float16Right } from "./_matrix_float16.ts";
 import type { MatrixOperand } from "./_matrix_phase.ts";
-import { matrixSuits, type NamedMatrixShape, TALL_MATRIX_SHAPES } from "./_matrix_shapes.ts";
+import { dividedPlan, type MatrixPlan, tailPlan, wholePlan } from "./_matrix_plans.ts";
+import { FEWEST_ROWS, SPLIT_MATRIX_SHAPES, TALL_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import { matrixFits, matrixTile, memoryPairs } from "./_matrix_tile.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
 import { input, type KernelVariant } from "./program.ts";
@@ -59,8 +60,13 @@ ${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}`,
   };
 }
 
-/** The variant of one tile shape. */
-function codebookLinearMatrix([name, shape]: NamedMatrixShape): KernelVariant<CodebookLinearSpec> {
+/** From so many tokens on, matrix units are faster than looking levels up for the decode kernel. Levels that it need not look up
+ * are faster there as long as it takes all rows at once. */
+const FEWEST_SPLIT_ROWS = 8;
+
+/** The variant of one plan. */
+export function codebookLinearMatrix(plan: MatrixPlan): KernelVariant<CodebookLinearSpec> {
+  const { name, shape } = plan;
   return {
     name,
     supports: (spec, capabilities) =>
@@ -68,13 +74,21 @@ function codebookLinearMatrix([name, shape]: NamedMatrixShape): KernelVariant<Co
       spec.inner % 8 === 0 && spec.inner > 0 &&
       (spec.groupSize % FLOAT16_BLOCK === 0 || spec.groupSize >= spec.inner) &&
       matrixFits(shape, ["f16"], capabilities, memoryPairs(shape) * 8 + 4 * 2 ** spec.bits),
-    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
-    generate: (spec) => float16Product(spec, shape, tableOf(spec, matrixTile(shape).threads)),
+    suits: (spec) =>
+      (spec.rows >= FEWEST_ROWS || !spec.evenLevels) && plan.suits(spec, float16Blocks(spec.inner)),
+    generate: (spec) =>
+      float16Product(
+        spec,
+        shape,
+        tableOf(spec, matrixTile(shape).threads),
+        plan.portions(spec, float16Blocks(spec.inner)),
+      ),
   };
 }
 
 /** Variants of `codebook_linear` on subgroup matrices. */
-export const codebookLinearMatrixVariants: readonly KernelVariant<CodebookLinearSpec>[] = TALL_MATRIX_SHAPES
-  .map(
-    codebookLinearMatrix,
-  );
+export const codebookLinearMatrixVariants: readonly KernelVariant<CodebookLinearSpec>[] = [
+  ...SPLIT_MATRIX_SHAPES.map((shape) => dividedPlan(shape, FEWEST_SPLIT_ROWS)),
+  tailPlan(TALL_MATRIX_SHAPES[0]),
+  ...TALL_MATRIX_SHAPES.map(wholePlan),
+].map(codebookLinearMatrix);

@@ -1,7 +1,15 @@
 // Weight-only products of any 4-bit or 8-bit format for a few tokens: codes become levels through a table in workgroup memory.
 // Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  decodeShader,
+  decodeWorkgroups,
+  inTurns,
+  type RowsInTurn,
+} from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
 import {
@@ -26,6 +34,9 @@ import {
   stagePlanes,
 } from "./_x_planes.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
+
+/** Most rows: beyond, tiles are as fast as dispatches in turn. */
+const MOST_ROWS = 64;
 
 /** Codes of a unit of 16 bytes. */
 const unitCodes = ({ bits }: CodebookLinearSpec): number => 128 / bits;
@@ -82,6 +93,7 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
 
 function productPass(
   spec: CodebookLinearSpec,
+  taken: RowsInTurn,
   shape: DecodeShape,
   capabilities: WebGpuCapabilities,
   x: {
@@ -109,7 +121,7 @@ function productPass(
       output(0, "y", "array<f32>"),
     ],
     workgroups: decodeWorkgroups(shape, columns),
-    body: decodeShader(shape, spec, [phaseOf(spec)], {
+    body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
       declarations: `
 var<workgroup> levels: array<f32, ${levels}>;
 ${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
@@ -134,7 +146,8 @@ function groupsFit(spec: CodebookLinearSpec): boolean {
 
 function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
   const { rows, inner, bits } = spec;
-  return (bits === 4 || bits === 8) && rows <= DECODE_ROWS && rows * shape.columns <= 32 &&
+  return (bits === 4 || bits === 8) && rows <= MOST_ROWS &&
+    Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
     inner > 0 && inner % 4 === 0 && groupsFit(spec) && decodeFits(capabilities) &&
     32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
 }
@@ -144,10 +157,10 @@ export function codebookLinearTable(name: string, shape: DecodeShape): KernelVar
   return {
     name,
     supports: (spec, capabilities) =>
-      supported(spec, shape, capabilities) &&
+      spec.rows <= DECODE_ROWS && supported(spec, shape, capabilities) &&
       planeBytes(rowsOf(spec)) + 4 * 2 ** spec.bits <= capabilities.limits.maxComputeWorkgroupStorageSize,
     generate: (spec, capabilities) => ({
-      passes: [productPass(spec, shape, capabilities, {
+      passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {
         binding: planedInput,
         declarations: planeMemory(rowsOf(spec)),
         ...stagePlanes(rowsOf(spec), 32 * shape.subgroups),
@@ -165,12 +178,14 @@ export function codebookLinearTableRows(name: string, shape: DecodeShape): Kerne
       scratch: [planeBytes(rowsOf(spec))],
       passes: [
         planesPass(rowsOf(spec)),
-        productPass(spec, shape, capabilities, {
-          binding: scratch(0, "planes", "array<vec4<f32>>", "read"),
-          declarations: "",
-          reads: "",
-          prologue: "",
-        }),
+        ...inTurns(spec.rows).map((taken) =>
+          productPass(spec, taken, shape, capabilities, {
+            binding: scratch(0, "planes", "array<vec4<f32>>", "read"),
+            declarations: "",
+            reads: "",
+            prologue: "",
+          })
+        ),
       ],
     }),
   };

@@ -1,9 +1,19 @@
 // Dense products for a few tokens with float16 or float32 weights: as fast as the weight can be read.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
-import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  decodeShader,
+  decodeWorkgroups,
+  inTurns,
+} from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { isPlainResult } from "./_result.ts";
 import { definePass, input, type KernelVariant, output } from "./program.ts";
+
+/** Most rows: beyond, tiles are as fast as dispatches in turn. */
+const MOST_ROWS = 64;
 
 const perUnit = ({ weightType }: DenseLinearSpec): number => weightType === "float16" ? 8 : 4;
 
@@ -44,24 +54,27 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
   return {
     name,
     supports: (spec, capabilities) =>
-      isPlainResult(spec) && spec.rows <= DECODE_ROWS && spec.rows * shape.columns <= 32 &&
+      isPlainResult(spec) && spec.rows <= MOST_ROWS &&
+      Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 &&
       spec.weightType !== "bfloat16" &&
       spec.inner > 0 && spec.inner % perUnit(spec) === 0 && decodeFits(capabilities),
     generate: (spec, capabilities) => ({
-      passes: [definePass({
-        enables: decodeEnables(capabilities),
-        bindings: [
-          input(0, "left", spec.inputType === "float16" ? "array<vec2<u32>>" : "array<vec4<f32>>"),
-          input(1, "right", "array<vec4<u32>>"),
-          ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
-          output(0, "y", "array<f32>"),
-        ],
-        workgroups: decodeWorkgroups(shape, spec.columns),
-        body: decodeShader(shape, spec, [phaseOf(spec)], {
-          result: (sum) =>
-            `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
-        }),
-      })],
+      passes: inTurns(spec.rows).map((taken) =>
+        definePass({
+          enables: decodeEnables(capabilities),
+          bindings: [
+            input(0, "left", spec.inputType === "float16" ? "array<vec2<u32>>" : "array<vec4<f32>>"),
+            input(1, "right", "array<vec4<u32>>"),
+            ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
+            output(0, "y", "array<f32>"),
+          ],
+          workgroups: decodeWorkgroups(shape, spec.columns),
+          body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
+            result: (sum) =>
+              `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+          }),
+        })
+      ),
     }),
   };
 }

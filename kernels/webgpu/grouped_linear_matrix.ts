@@ -68,7 +68,7 @@ function body(spec: GroupedLinearSpec, sums: GroupedSums): string {
   return `${declarations}
 ${matrixResultFunctions(spec)}
 ${groupedSumMemory(sums)}
-${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns), operandPairs(shape))}
+${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns), { pairs: operandPairs(shape) })}
 ${declareSums(shape, "acc", "i32")}
 ${declareTotals(sums)}
 ${matrixPhase(shape, { ...phase, afterBlock: (block) => addGroup(sums, block) }, "acc")}

@@ -14,7 +14,7 @@ const QUANTIZE = [
   ...quantizeActivationsStagedVariants,
   ...quantizeActivationsVariants,
 ];
-const PRODUCT = [...quikLinearDecodeVariants, ...quikLinearMatrixVariants, ...quikLinearVariants];
+const PRODUCT = [...quikLinearMatrixVariants, ...quikLinearDecodeVariants, ...quikLinearVariants];
 
 function rewired(
   passes: readonly ComputePass[],

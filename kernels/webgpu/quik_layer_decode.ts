@@ -103,7 +103,7 @@ export function quikLayerDecode(
           enables: decodeEnables(capabilities),
           bindings: bindingsOf(plan),
           workgroups: decodeWorkgroups(shape, spec.columns),
-          body: decodeShader(shape, spec, phases, {
+          body: decodeShader(shape, { first: 0, rows: spec.rows }, spec.columns, phases, {
             declarations: quantizedRowMemory(plan),
             ...quantizeRows(plan),
             // Codes of activations are bytes here, and count once.

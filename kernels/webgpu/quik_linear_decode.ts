@@ -1,14 +1,25 @@
 // QUIK's product for a few tokens: int4 or int8 codes by `dot4I8Packed`, then the float16 outliers, one dispatch.
 import { float16RowBytes, packedRowBytes, type QuikLinearSpec } from "../specs.ts";
-import { DECODE_ROWS, decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import {
+  DECODE_ROWS,
+  decodeEnables,
+  decodeFits,
+  decodeShader,
+  decodeWorkgroups,
+  inTurns,
+  type RowsInTurn,
+} from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
 import { multiplyVectors, outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
 import { isPlainResult } from "./_result.ts";
-import { definePass, type KernelVariant } from "./program.ts";
+import { type ComputePass, definePass, type KernelVariant } from "./program.ts";
 import { range } from "./_range.ts";
+
+/** Most rows: beyond, tiles are as fast as dispatches in turn. */
+const MOST_ROWS = 64;
 
 function codesPhase(spec: QuikLinearSpec): DecodePhase {
   const { activationBits, weightBits, inner } = spec;
@@ -40,30 +51,35 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
   return {
     name,
     supports: ({ rows, inner, activationBits, weightBits, ...rest }, capabilities) =>
-      isPlainResult(rest) && rows <= DECODE_ROWS && rows * shape.columns <= 32 && inner > 0 &&
+      isPlainResult(rest) && rows <= MOST_ROWS && Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
+      inner > 0 &&
       activationBits >= weightBits &&
       decodeFits(capabilities),
     generate: (spec, capabilities) => {
       const halfUnits = float16RowBytes(spec.outliers) / 16;
-      const pass = definePass({
-        enables: decodeEnables(capabilities),
-        bindings: quikBindings(spec),
-        workgroups: decodeWorkgroups(shape, spec.columns),
-        body: decodeShader(
-          shape,
-          spec,
-          quikPhases(
-            spec,
-            codesPhase(spec),
-            outlierPhase(halfUnits, (m, unit) => `outlier_left[${m * halfUnits}u + ${unit}]`),
+      const pass = (taken: RowsInTurn): ComputePass => {
+        const turn = { ...spec, rows: taken.rows };
+        return definePass({
+          enables: decodeEnables(capabilities),
+          bindings: quikBindings(spec),
+          workgroups: decodeWorkgroups(shape, spec.columns),
+          body: decodeShader(
+            shape,
+            taken,
+            spec.columns,
+            quikPhases(
+              turn,
+              codesPhase(spec),
+              outlierPhase(halfUnits, (m, unit) => `outlier_left[${m * halfUnits}u + ${unit}]`),
+            ),
+            {
+              declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
+              ...quikEpilogue(turn, "qparams[row]", (sum) => exactSum(spec, sum)),
+            },
           ),
-          {
-            declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
-            ...quikEpilogue(spec, "qparams[row]", (sum) => exactSum(spec, sum)),
-          },
-        ),
-      });
-      return { passes: [pass] };
+        });
+      };
+      return { passes: inTurns(spec.rows).map(pass) };
     },
   };
 }

@@ -4,15 +4,24 @@ import { float16RowBytes, type QuikLinearSpec } from "../specs.ts";
 import { integerMatrixPhase } from "./_matrix_integer.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { wholeRows } from "./_matrix_operands.ts";
-import { MATRIX_SHAPES, matrixSuits } from "./_matrix_shapes.ts";
+import { dividedPlan, type MatrixPlan, wholePlan } from "./_matrix_plans.ts";
+import { MATRIX_SHAPES, SPLIT_MATRIX_SHAPES } from "./_matrix_shapes.ts";
 import {
   drainSums,
   matrixResultBinding,
   matrixResultFunctions,
   reloadSums,
-  storeResults,
   storesMatrixResult,
 } from "./_matrix_epilogue.ts";
+import {
+  inFirstPart,
+  partSumBytes,
+  partSums,
+  type Portion,
+  portionWorkgroups,
+  storePortion,
+  sumPartsPass,
+} from "./_matrix_split.ts";
 import { type MatrixPhase, matrixPhase } from "./_matrix_phase.ts";
 import {
   declareSums,
@@ -20,16 +29,26 @@ import {
   matrixFits,
   matrixPrologue,
   type MatrixShape,
-  matrixTile,
   tiling,
 } from "./_matrix_tile.ts";
-import { type Binding, definePass, input, type KernelVariant, linearWorkgroups } from "./program.ts";
+import {
+  type Binding,
+  type ComputePass,
+  definePass,
+  input,
+  type KernelVariant,
+  linearWorkgroups,
+} from "./program.ts";
 
 function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
   return outliers > 0 ? ["i8", "f16"] : ["i8"];
 }
 
-function bindingsOf(spec: QuikLinearSpec, { left, right }: MatrixPhase): Binding[] {
+function bindingsOf(
+  spec: QuikLinearSpec,
+  { left, right }: MatrixPhase,
+  { split }: Portion,
+): Binding[] {
   const { outliers, bias } = spec;
   return [
     input(0, "left", `array<${left.load}>`),
@@ -41,7 +60,7 @@ function bindingsOf(spec: QuikLinearSpec, { left, right }: MatrixPhase): Binding
       ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
       : []),
     ...(bias ? [input(7, "bias", "array<vec4<f32>>")] : []),
-    matrixResultBinding(spec, "f32"),
+    split ? partSums(0, "write") : matrixResultBinding(spec, "f32"),
   ];
 }
 
@@ -56,7 +75,8 @@ function outlierPhase(spec: QuikLinearSpec, shape: MatrixShape): MatrixPhase {
   };
 }
 
-function body(spec: QuikLinearSpec, shape: MatrixShape): string {
+function body(spec: QuikLinearSpec, shape: MatrixShape, portion: Portion): string {
+  const { range, split } = portion;
   const { declarations, phase } = integerMatrixPhase(spec, shape);
   const perColumns = `
     let parameter = min(column, uniforms.columns - 1u) / 4u;
@@ -66,20 +86,18 @@ function body(spec: QuikLinearSpec, shape: MatrixShape): string {
   const perRow = `
       let token = qparams[min(row, uniforms.rows - 1u)];
       let shift = token.y + ${2 ** (spec.activationBits - 1)}.0 * token.x;`;
-  const result = [
-    `vec4<f32>(${exactVector(spec)}) * (token.x * scale_here)`,
-    "shift * reduced_here",
-    ...(spec.bias ? ["bias_here"] : []),
-  ].join(" + ");
+  const once = spec.bias ? "shift * reduced_here + bias_here" : "shift * reduced_here";
+  const result = `vec4<f32>(${exactVector(spec)}) * (token.x * scale_here) + ${inFirstPart(once, portion)}`;
+  const store = (results: string): string => storePortion(spec, portion, results);
   const epilogue = { from: "i32" as const, perColumns, perRow, result };
   const product = `${declarations}
-${matrixResultFunctions(spec)}
-${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns))}
+${split ? "" : matrixResultFunctions(spec)}
+${matrixPrologue(shape, tiling(shape, spec.rows, spec.columns), { parts: split?.parts, range })}
 ${declareSums(shape, "acc", "i32")}
-${matrixPhase(shape, phase, "acc")}`;
+${matrixPhase(shape, { ...phase, partBlocks: split?.partBlocks }, "acc")}`;
   if (spec.outliers === 0) {
     return `${product}
-${drainSums(shape, "acc", epilogue, (results) => storeResults(spec, results))}
+${drainSums(shape, "acc", epilogue, store)}
 }`;
   }
   const keep = (results: string, place: string): string =>
@@ -87,15 +105,8 @@ ${drainSums(shape, "acc", epilogue, (results) => storeResults(spec, results))}
   return `${product}
 ${declareSums(shape, "sum", "f32")}
 ${drainSums(shape, "acc", epilogue, keep, (i) => reloadSums(shape, "sum", i))}
-${matrixPhase(shape, outlierPhase(spec, shape), "sum")}
-${
-    drainSums(
-      shape,
-      "sum",
-      { from: "f32", result: "sums_here" },
-      (results) => storeResults(spec, results),
-    )
-  }
+${split ? "if (part == 0u)" : ""} ${matrixPhase(shape, outlierPhase(spec, shape), "sum")}
+${drainSums(shape, "sum", { from: "f32", result: "sums_here" }, store)}
 }`;
 }
 
@@ -103,29 +114,40 @@ function exactVector(spec: QuikLinearSpec): string {
   return exactSum(spec, "sums_here").replace(/>> (\d+)u/, ">> vec4<u32>($1u)");
 }
 
-/** The variant of one tile shape. */
-export function quikLinearMatrix(name: string, shape: MatrixShape): KernelVariant<QuikLinearSpec> {
-  const tile = matrixTile(shape);
+/** From so many tokens on, matrix units are as fast as the decode kernel. */
+const FEWEST_SPLIT_ROWS = 12;
+
+/** The variant of one plan. */
+export function quikLinearMatrix(plan: MatrixPlan): KernelVariant<QuikLinearSpec> {
+  const { name, shape } = plan;
+  const phaseOf = (spec: QuikLinearSpec): MatrixPhase => integerMatrixPhase(spec, shape).phase;
   return {
     name,
     supports: (spec, capabilities) =>
       storesMatrixResult(spec) && matrixFits(shape, componentsOf(spec), capabilities),
-    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
-    generate: (spec) => ({
-      passes: [definePass({
-        enables: matrixEnables(componentsOf(spec)),
-        bindings: bindingsOf(spec, integerMatrixPhase(spec, shape).phase),
-        uniforms: { rows: spec.rows, columns: spec.columns },
-        workgroups: linearWorkgroups(
-          Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
-        ),
-        body: body(spec, shape),
-      })],
-    }),
+    suits: (spec) => plan.suits(spec, phaseOf(spec).blocks),
+    generate: (spec) => {
+      const phase = phaseOf(spec);
+      const portions = plan.portions(spec, phase.blocks);
+      const divided = portions.filter(({ split }) => split !== undefined);
+      const product = (portion: Portion): ComputePass =>
+        definePass({
+          enables: matrixEnables(componentsOf(spec)),
+          bindings: bindingsOf(spec, phase, portion),
+          uniforms: { rows: spec.rows, columns: spec.columns },
+          workgroups: linearWorkgroups(portionWorkgroups(shape, spec, portion)),
+          body: body(spec, shape, portion),
+        });
+      return {
+        passes: [...portions.map(product), ...divided.map((portion) => sumPartsPass(spec, portion, 0))],
+        scratch: divided.map((portion) => partSumBytes(spec, portion)),
+      };
+    },
   };
 }
 
 /** Variants of `quik_linear` on subgroup matrices. */
-export const quikLinearMatrixVariants: readonly KernelVariant<QuikLinearSpec>[] = MATRIX_SHAPES.map((
-  [name, shape],
-) => quikLinearMatrix(name, shape));
+export const quikLinearMatrixVariants: readonly KernelVariant<QuikLinearSpec>[] = [
+  ...SPLIT_MATRIX_SHAPES.map((shape) => dividedPlan(shape, FEWEST_SPLIT_ROWS)),
+  ...MATRIX_SHAPES.map(wholePlan),
+].map(quikLinearMatrix);

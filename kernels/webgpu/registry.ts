@@ -45,14 +45,14 @@ import { tokenNllVariants } from "./token_nll.ts";
 type VariantTable = { readonly [Op in OpName]?: readonly KernelVariant<Extract<KernelSpec, { op: Op }>>[] };
 
 const VARIANTS: VariantTable = {
-  dense_linear: [...denseLinearDecodeVariants, ...denseLinearMatrixVariants, ...denseLinearVariants],
+  dense_linear: [...denseLinearMatrixVariants, ...denseLinearDecodeVariants, ...denseLinearVariants],
   quantize_activations: [
     ...quantizeActivationsGatheredVariants,
     ...quantizeActivationsStagedVariants,
     ...quantizeActivationsVariants,
   ],
   integer_matmul: [...integerMatmulMatrixVariants, ...integerMatmulVariants],
-  quik_linear: [...quikLinearDecodeVariants, ...quikLinearMatrixVariants, ...quikLinearVariants],
+  quik_linear: [...quikLinearMatrixVariants, ...quikLinearDecodeVariants, ...quikLinearVariants],
   quik_layer: [...quikLayerDecodeVariants, ...quikLayerVariants],
   gather_rows: gatherRowsVariants,
   scatter_rows: scatterRowsVariants,
@@ -79,9 +79,9 @@ const VARIANTS: VariantTable = {
   affine_linear: affineLinearVariants,
   outlier_matmul: outlierMatmulVariants,
   codebook_linear: [
+    ...codebookLinearMatrixVariants,
     ...codebookLinearDecodeVariants,
     ...codebookLinearTableVariants,
-    ...codebookLinearMatrixVariants,
     ...codebookLinearVariants,
   ],
 };

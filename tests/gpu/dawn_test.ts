@@ -1,8 +1,18 @@
 // Dawn against the reference, matrix units included: `deno task test:gpu`, on a machine with a GPU that Dawn drives.
 // Every op by the variant it chooses, then every other variant, with Dawn's bounds checks off and on.
-import { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from "../../kernels/mod.ts";
+import {
+  createWebGpuBackend,
+  type DenseLinearSpec,
+  type KernelVariant,
+  type WebGpuBackend,
+  type WebGpuBackendOptions,
+} from "../../kernels/mod.ts";
+import { createRandom } from "../../quant/mod.ts";
 import { createDawnDevice } from "../../kernels/webgpu/dawn.ts";
-import { conformanceCases } from "../kernels/_cases.ts";
+import { tailPlan } from "../../kernels/webgpu/_matrix_plans.ts";
+import { SPLIT_MATRIX_SHAPES } from "../../kernels/webgpu/_matrix_shapes.ts";
+import { denseLinearMatrix } from "../../kernels/webgpu/dense_linear_matrix.ts";
+import { conformanceCases, float16Cases } from "../kernels/_cases.ts";
 import { assert } from "@std/assert";
 import { checkVariants } from "../kernels/_variants.ts";
 import { checkCase } from "../kernels/conformance.ts";
@@ -33,6 +43,16 @@ for (const boundsChecks of [false, true]) {
           },
         });
         await checkOneBuffer(backend);
+      });
+      await test.step("products whose last tiles several workgroups divide", async () => {
+        // A device of eight processors has them in small results.
+        const variant = denseLinearMatrix(tailPlan(SPLIT_MATRIX_SHAPES[1], 8));
+        using backend = await create({ choose: () => variant as KernelVariant });
+        const cases = float16Cases(createRandom(5)).filter(({ spec }) =>
+          variant.generate(spec as DenseLinearSpec, backend.capabilities).passes.length > 2
+        );
+        assert(cases.length > 1, "some cases leave tiles over");
+        for (const testCase of cases) await checkCase(backend, testCase);
       });
       await checkVariants(test, create, { casesPerVariant: boundsChecks ? 1 : 4 });
     },

@@ -81,8 +81,17 @@ function denseCases(random: Random): Case[] {
 }
 
 /** Values of x that float16 holds, so that rounding them changes nothing; shapes below, at and above a matrix tile. */
-function float16Cases(random: Random): Case[] {
-  const shapes = [[33, 70, 64], [64, 64, 72], [150, 140, 136], [40, 33, 8], [300, 264, 192]];
+export function float16Cases(random: Random): Case[] {
+  const shapes = [
+    [33, 70, 64],
+    [64, 64, 72],
+    [150, 140, 136],
+    [40, 33, 8],
+    [300, 264, 192],
+    // Of so few tiles that workgroups divide k.
+    [20, 330, 520],
+    [70, 192, 1024],
+  ];
   return shapes.map(([rows, columns, inner], i): Case => {
     const bias = i % 2 === 0;
     const spec: DenseLinearSpec = {
@@ -219,6 +228,17 @@ function quikCases(random: Random): Case[] {
       activationBits: 4,
       weightBits: 4,
       outliers: 37,
+      bias: true,
+    }),
+    // Of so few tiles that workgroups divide k.
+    quikCase(random, {
+      op: "quik_linear",
+      rows: 20,
+      columns: 70,
+      inner: 1100,
+      activationBits: 4,
+      weightBits: 4,
+      outliers: 16,
       bias: true,
     }),
     // All columns are outliers: no base product at all.

@@ -83,7 +83,12 @@ function formatCases(random: Random): Case[] {
 
 /** Tables of few bits, whose products with the scales float16 holds. */
 function float16CodebookCases(random: Random): Case[] {
-  const shapes = [[33, 70, 64, 32], [64, 64, 72, 96], [150, 140, 200, 64], [1, 33, 64, 32]];
+  const shapes = [[33, 70, 64, 32], [64, 64, 72, 96], [150, 140, 200, 64], [1, 33, 64, 32], [
+    20,
+    70,
+    520,
+    64,
+  ]];
   return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
     ([4, 8] as const).map((bits): Case => {
       const shape = { rows, columns, inner, bits, groupSize, scaleType: "float16" } as const;

@@ -1,5 +1,5 @@
 // What decides between kernels, on devices that are not here.
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type KernelSpec, variantsFor } from "../../kernels/mod.ts";
 import { MATRIX_DEVICE } from "./_devices.ts";
 
@@ -10,17 +10,36 @@ Deno.test("products of one token to many go from decode kernels to matrix units 
     groupSize: 128,
     scaleType: "float16",
     zeroPoint: false,
-    evenLevels: true,
   } as const;
-  for (const rows of [1, 2, 3, 4, 8, 16, 17, 24, 31, 32, 100, 2048]) {
-    const specs: KernelSpec[] = [
-      { ...shape, rows, op: "dense_linear", weightType: "float16" },
-      { ...shape, ...weight, rows, op: "codebook_linear" },
-      { ...shape, rows, op: "quik_linear", outliers: 256, activationBits: 4, weightBits: 4 },
-    ];
-    for (const spec of specs) {
-      const [{ name }] = variantsFor(spec, MATRIX_DEVICE);
-      assert((rows <= 16 ? /^(decode|digits)/ : /^matrix/).test(name), `${spec.op}, ${rows} rows: ${name}`);
+  /** Rows from which on matrix units are faster, measured. */
+  const crossovers: readonly (readonly [number, (rows: number) => KernelSpec])[] = [
+    [8, (rows) => ({ ...shape, rows, op: "dense_linear", weightType: "float16" })],
+    [8, (rows) => ({ ...shape, ...weight, rows, op: "codebook_linear" })],
+    [17, (rows) => ({ ...shape, ...weight, rows, op: "codebook_linear", evenLevels: true })],
+    [
+      12,
+      (rows) => ({ ...shape, rows, op: "quik_linear", outliers: 256, activationBits: 4, weightBits: 4 }),
+    ],
+  ];
+  for (const rows of [1, 2, 3, 4, 7, 8, 11, 12, 16, 17, 24, 31, 32, 33, 64, 65, 100, 2048]) {
+    for (const [crossover, specOf] of crossovers) {
+      const [{ name }] = variantsFor(specOf(rows), MATRIX_DEVICE);
+      const wanted = rows < crossover ? /^(decode|digits|table)/ : /^matrix/;
+      assert(wanted.test(name), `${specOf(rows).op}, ${rows} rows: ${name}`);
     }
+  }
+});
+
+Deno.test("without matrix units, rows beyond one dispatch of a decode kernel are taken in turns", () => {
+  const device = { ...MATRIX_DEVICE, subgroupMatrices: [] };
+  const shape = { rows: 33, columns: 4096, inner: 4096, bias: false } as const;
+  const specs: readonly KernelSpec[] = [
+    { ...shape, op: "dense_linear", weightType: "float16" },
+    { ...shape, op: "quik_linear", outliers: 256, activationBits: 4, weightBits: 4 },
+  ];
+  for (const spec of specs) {
+    const [{ name, generate }] = variantsFor(spec, device);
+    assert(name.startsWith("decode"), name);
+    assertEquals(generate(spec, device).passes.length, 3);
   }
 });
