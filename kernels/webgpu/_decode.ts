@@ -15,6 +15,8 @@ import {
   sharedFetches,
   streamedPhase,
 } from "./_decode_loops.ts";
+import type { ResultOptions } from "../specs.ts";
+import { constantSizes, resultEnables, resultFunctions, storeResult } from "./_result.ts";
 import { subgroupEnables, type WebGpuCapabilities } from "./capabilities.ts";
 import { LINEAR_WORKGROUP, linearMain, type Workgroups } from "./program.ts";
 import { range } from "./_range.ts";
@@ -43,8 +45,13 @@ export function decodeFits({ subgroups, subgroupMinSize, subgroupMaxSize }: WebG
   return subgroups !== "none" && subgroupMinSize === 32 && subgroupMaxSize === 32;
 }
 
+/** Columns of a result and what becomes of it. */
+export type DecodeResult = { readonly columns: number } & ResultOptions;
+
 /** Directives of these kernels. */
-export const decodeEnables = subgroupEnables;
+export function decodeEnables(capabilities: WebGpuCapabilities, result: ResultOptions = {}): string[] {
+  return [...subgroupEnables(capabilities), ...resultEnables(result)];
+}
 
 /** Blocks of columns, and the workgroups that take them in turn: as few as need no more turns than the most would. */
 function division(shape: DecodeShape, columns: number): { blocks: number; count: number; turns: number } {
@@ -71,7 +78,9 @@ export interface DecodeSurroundings {
   readonly prologue?: string;
   /** Values of a column that the result needs, as name and WGSL expression of type f32, read along with the weight. */
   readonly parameters?: readonly (readonly [name: string, value: (column: string) => string])[];
-  /** Statements for one result; `row` and `column` are known, `sum(phase)` names its sum. */
+  /** Statements before the result of `row` and `column`. */
+  readonly beforeResult?: string;
+  /** WGSL expression of one result; `row` and `column` are known, `sum(phase)` names its sum. */
   readonly result: (sum: (phase: number) => string) => string;
 }
 
@@ -86,7 +95,7 @@ const EARLY_ROWS = 2;
  *
  * @param shape How the columns are divided.
  * @param taken Rows of x that are taken.
- * @param columns Columns of the result.
+ * @param result Columns of the result, and what becomes of it.
  * @param products Products to sum up.
  * @param around What surrounds them.
  * @returns WGSL.
@@ -94,10 +103,11 @@ const EARLY_ROWS = 2;
 export function decodeShader(
   shape: DecodeShape,
   { first, rows }: RowsInTurn,
-  columns: number,
+  result: DecodeResult,
   products: readonly DecodePhase[],
   around: DecodeSurroundings,
 ): string {
+  const { columns } = result;
   const phases = products.map((phase) => ({
     ...phase,
     loadRow: (m: number, unit: string) => phase.loadRow(first + m, unit),
@@ -125,7 +135,8 @@ ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
     let row = ${first === 0 ? "" : `${first}u + `}result_of_lane / ${shape.columns}u;
     let column = column0 + result_of_lane % ${shape.columns}u;
     if (lane % ${spread}u == 0u && row < ${first + rows}u && column < ${columns}u) {
-      ${around.result((phase) => `mine_${phase}`)}
+      ${around.beforeResult ?? ""}
+      ${storeResult(result, around.result((phase) => `mine_${phase}`), constantSizes(result))}
     }
   }`;
   const multiply = `
@@ -158,6 +169,7 @@ ${phases.map((phase, p) => reduction(shape, rows, phase, p)).join("\n")}
   const once = turns === 1 && around.prologue === undefined;
   return `
 ${around.declarations ?? ""}
+${resultFunctions(result)}
 ${linearMain(32 * shape.subgroups)}
   let lane = local % 32u;
   let result_of_lane = lane / ${spread}u;

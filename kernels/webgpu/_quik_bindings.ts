@@ -1,9 +1,11 @@
 // The buffers of QUIK's quantization and product, as their variants bind them.
 import type { QuantizeActivationsSpec, QuikLinearSpec } from "../specs.ts";
+import { resultBinding } from "./_result.ts";
 import { type Binding, input, output } from "./program.ts";
 
 /** Bindings of a `quik_linear` shader; those of outliers and bias only where the spec has them. */
-export function quikBindings({ outliers, bias }: QuikLinearSpec): Binding[] {
+export function quikBindings(spec: QuikLinearSpec): Binding[] {
+  const { outliers, bias } = spec;
   return [
     input(0, "left", "array<vec4<u32>>"),
     input(1, "qparams", "array<vec2<f32>>"),
@@ -14,7 +16,7 @@ export function quikBindings({ outliers, bias }: QuikLinearSpec): Binding[] {
       ? [input(2, "outlier_left", "array<vec4<u32>>"), input(6, "outlier_right", "array<vec4<u32>>")]
       : []),
     ...(bias ? [input(7, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
+    resultBinding(spec),
   ];
 }
 

@@ -47,7 +47,6 @@ export function quikPhases(spec: QuikProduct, codes: DecodePhase, outlier: Decod
 /** What products and epilogue depend on. */
 interface QuikProduct {
   readonly rows: number;
-  readonly columns: number;
   readonly activationBits: CodeBits;
   readonly outliers: number;
   readonly bias: boolean;
@@ -64,8 +63,8 @@ export function quikEpilogue(
   spec: QuikProduct,
   token: string,
   exact: (sum: string) => string,
-): Pick<DecodeSurroundings, "parameters" | "result"> {
-  const { columns, activationBits, outliers, bias } = spec;
+): Pick<DecodeSurroundings, "parameters" | "beforeResult" | "result"> {
+  const { activationBits, outliers, bias } = spec;
   const outlierSum = outliersFirst(spec) ? 0 : 1;
   const codesSum = outliers > 0 ? 1 - outlierSum : 0;
   const ofColumn = (buffer: string) => (column: string): string => `${buffer}[${column}]`;
@@ -75,6 +74,8 @@ export function quikEpilogue(
       ["reduced_here", ofColumn("reduced")],
       ...(bias ? [["bias_here", ofColumn("bias")] as const] : []),
     ],
+    beforeResult: `let of_row = ${token};
+      let shift = of_row.y + ${2 ** (activationBits - 1)}.0 * of_row.x;`,
     result: (sum) => {
       const terms = [
         `f32(${exact(sum(codesSum))}) * of_row.x * scale_here`,
@@ -82,9 +83,7 @@ export function quikEpilogue(
         ...(outliers > 0 ? [sum(outlierSum)] : []),
         ...(bias ? ["bias_here"] : []),
       ];
-      return `let of_row = ${token};
-      let shift = of_row.y + ${2 ** (activationBits - 1)}.0 * of_row.x;
-      y[row * ${columns}u + column] = ${terms.join(" + ")};`;
+      return terms.join(" + ");
     },
   };
 }

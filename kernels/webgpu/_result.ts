@@ -36,13 +36,31 @@ export function resultFunctions({ activation }: ResultOptions): string {
   return activation === undefined ? "" : ACTIVATIONS[activation]("f32");
 }
 
+/** WGSL expressions of the sizes of a result. */
+interface ResultSizes {
+  readonly columns: string;
+  /** Float16 values from one row to the next. */
+  readonly stride: string;
+}
+
+const UNIFORM_SIZES: ResultSizes = { columns: "uniforms.columns", stride: "uniforms.y_stride" };
+
+/** The sizes as constants of the shader. */
+export function constantSizes({ columns }: Shaped): ResultSizes {
+  return { columns: `${columns}u`, stride: `${float16RowBytes(columns) / 2}u` };
+}
+
 /** WGSL statements that store a sum, bias included, as the result at `row` and `column`. */
-export function storeResult({ activation, resultType }: ResultOptions, sum: string): string {
+export function storeResult(
+  { activation, resultType }: ResultOptions,
+  sum: string,
+  { columns, stride }: ResultSizes = UNIFORM_SIZES,
+): string {
   const value = activation === undefined ? sum : `f(${sum})`;
-  if (resultType !== "float16") return `y[row * uniforms.columns + column] = ${value};`;
+  if (resultType !== "float16") return `y[row * ${columns} + column] = ${value};`;
   // Whoever has the last column also clears the padding of its row.
-  return `y[row * uniforms.y_stride + column] = f16(clamp(${value}, -65504.0, 65504.0));
-          if (column + 1u == uniforms.columns) {
-            for (var pad = uniforms.columns; pad < uniforms.y_stride; pad++) { y[row * uniforms.y_stride + pad] = 0.0h; }
+  return `y[row * ${stride} + column] = f16(clamp(${value}, -65504.0, 65504.0));
+          if (column + 1u == ${columns}) {
+            for (var pad = ${columns}; pad < ${stride}; pad++) { y[row * ${stride} + pad] = 0.0h; }
           }`;
 }

@@ -112,7 +112,7 @@ function productPass(
     enables: decodeEnables(capabilities),
     bindings: bindingsOf(spec, digits.bindings),
     workgroups: decodeWorkgroups(shape, spec.columns),
-    body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
+    body: decodeShader(shape, taken, { columns: spec.columns }, [phaseOf(spec)], {
       declarations: `
 const PLACES = ${spacedPlaces(spec)}u;
 ${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
@@ -120,7 +120,7 @@ ${digits.declarations}`,
       reads: digits.reads,
       prologue: digits.prologue,
       ...(spec.bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
-      result: (sum) => `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias_here" : ""};`,
+      result: (sum) => `${sum(0)}${spec.bias ? " + bias_here" : ""}`,
     }),
   });
 }

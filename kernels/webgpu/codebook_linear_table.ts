@@ -121,7 +121,7 @@ function productPass(
       output(0, "y", "array<f32>"),
     ],
     workgroups: decodeWorkgroups(shape, columns),
-    body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
+    body: decodeShader(shape, taken, { columns }, [phaseOf(spec)], {
       declarations: `
 var<workgroup> levels: array<f32, ${levels}>;
 ${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
@@ -132,7 +132,7 @@ ${x.declarations}`,
   ${keepLevels}
   workgroupBarrier();`,
       ...(bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
-      result: (sum) => `y[row * ${columns}u + column] = ${sum(0)}${bias ? " + bias_here" : ""};`,
+      result: (sum) => `${sum(0)}${bias ? " + bias_here" : ""}`,
     }),
   });
 }

@@ -9,8 +9,8 @@ import {
   inTurns,
 } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
-import { isPlainResult } from "./_result.ts";
-import { definePass, input, type KernelVariant, output } from "./program.ts";
+import { resultBinding, storesResult } from "./_result.ts";
+import { definePass, input, type KernelVariant } from "./program.ts";
 
 /** Most rows: beyond, tiles are as fast as dispatches in turn. */
 const MOST_ROWS = 64;
@@ -54,24 +54,23 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
   return {
     name,
     supports: (spec, capabilities) =>
-      isPlainResult(spec) && spec.rows <= MOST_ROWS &&
+      storesResult(spec, capabilities) && spec.rows <= MOST_ROWS &&
       Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 &&
       spec.weightType !== "bfloat16" &&
       spec.inner > 0 && spec.inner % perUnit(spec) === 0 && decodeFits(capabilities),
     generate: (spec, capabilities) => ({
       passes: inTurns(spec.rows).map((taken) =>
         definePass({
-          enables: decodeEnables(capabilities),
+          enables: decodeEnables(capabilities, spec),
           bindings: [
             input(0, "left", spec.inputType === "float16" ? "array<vec2<u32>>" : "array<vec4<f32>>"),
             input(1, "right", "array<vec4<u32>>"),
             ...(spec.bias ? [input(2, "bias", "array<f32>")] : []),
-            output(0, "y", "array<f32>"),
+            resultBinding(spec),
           ],
           workgroups: decodeWorkgroups(shape, spec.columns),
-          body: decodeShader(shape, taken, spec.columns, [phaseOf(spec)], {
-            result: (sum) =>
-              `y[row * ${spec.columns}u + column] = ${sum(0)}${spec.bias ? " + bias[column]" : ""};`,
+          body: decodeShader(shape, taken, spec, [phaseOf(spec)], {
+            result: (sum) => `${sum(0)}${spec.bias ? " + bias[column]" : ""}`,
           }),
         })
       ),

@@ -37,6 +37,9 @@ export interface GroupedShape {
   readonly span: GroupedSums["span"];
 }
 
+/** From so many tokens on, matrix units are faster than the decode kernel that takes sixteen at a time. */
+const FEWEST_ROWS = 40;
+
 /** Codes of a block: as many as can be, but no more than a group has. */
 function blockCodes({ activationBits, weightBits, groupSize, inner }: GroupedLinearSpec): number {
   const longest = activationBits === 4 && weightBits === 4 ? 128 : 64;
@@ -86,7 +89,7 @@ export function groupedLinearMatrix(name: string, grouped: GroupedShape): Kernel
     supports: (spec, capabilities) =>
       (spec.groupSize >= spec.inner || spec.groupSize % 64 === 0) && spec.inner > 0 &&
       storesMatrixResult(spec) && matrixFits(shape, ["i8"], capabilities, bytes),
-    suits: ({ rows, columns }) => matrixSuits(shape, rows, columns),
+    suits: ({ rows, columns }) => rows >= FEWEST_ROWS && matrixSuits(shape, rows, columns),
     generate: (spec) => {
       const { phase } = integerMatrixPhase(spec, shape, blockCodes(spec) === 64);
       return {

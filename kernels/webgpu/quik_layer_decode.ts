@@ -18,8 +18,8 @@ import {
   unitEights,
   weightUnits,
 } from "./_quantize_row.ts";
-import { isPlainResult } from "./_result.ts";
-import { type Binding, definePass, input, type KernelVariant, output } from "./program.ts";
+import { resultBinding, storesResult } from "./_result.ts";
+import { type Binding, definePass, input, type KernelVariant } from "./program.ts";
 import { range } from "./_range.ts";
 
 /** Most tokens: each costs every workgroup a quantization. */
@@ -55,7 +55,8 @@ function codesPhase(plan: RowPlan): DecodePhase {
   };
 }
 
-function bindingsOf({ spec: { outliers, bias }, staged }: RowPlan): Binding[] {
+function bindingsOf({ spec, staged }: RowPlan): Binding[] {
+  const { outliers, bias } = spec;
   return [
     input(0, "x", staged ? "array<vec4<f32>>" : "array<f32>"),
     input(1, "base_columns", staged ? "array<vec4<u32>>" : "array<u32>"),
@@ -69,7 +70,7 @@ function bindingsOf({ spec: { outliers, bias }, staged }: RowPlan): Binding[] {
       ]
       : []),
     ...(bias ? [input(7, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
+    resultBinding(spec),
   ];
 }
 
@@ -85,7 +86,8 @@ export function quikLayerDecode(
     supports: (spec, capabilities) => {
       const { rows, inner, outliers, activationBits, weightBits } = spec;
       const { limits } = capabilities;
-      return isPlainResult(spec) && rows <= MOST_ROWS && rows * shape.columns <= 32 && inner > 0 &&
+      return storesResult(spec, capabilities) && rows <= MOST_ROWS && rows * shape.columns <= 32 &&
+        inner > 0 &&
         activationBits >= weightBits && (!staged || canStage(spec)) &&
         inner + outliers <= 32768 && decodeFits(capabilities) &&
         quantizedRowBytes(planOf(spec)) <= limits.maxComputeWorkgroupStorageSize &&
@@ -100,10 +102,10 @@ export function quikLayerDecode(
       const phases = quikPhases(spec, codesPhase(plan), outlierPhase(outlierUnits(spec), half));
       return {
         passes: [definePass({
-          enables: decodeEnables(capabilities),
+          enables: decodeEnables(capabilities, spec),
           bindings: bindingsOf(plan),
           workgroups: decodeWorkgroups(shape, spec.columns),
-          body: decodeShader(shape, { first: 0, rows: spec.rows }, spec.columns, phases, {
+          body: decodeShader(shape, { first: 0, rows: spec.rows }, spec, phases, {
             declarations: quantizedRowMemory(plan),
             ...quantizeRows(plan),
             // Codes of activations are bytes here, and count once.

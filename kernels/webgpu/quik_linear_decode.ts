@@ -1,5 +1,6 @@
 // QUIK's product for a few tokens: int4 or int8 codes by `dot4I8Packed`, then the float16 outliers, one dispatch.
-import { float16RowBytes, packedRowBytes, type QuikLinearSpec } from "../specs.ts";
+import { float16RowBytes, type QuikLinearSpec } from "../specs.ts";
+import { codesPhase } from "./_codes_decode.ts";
 import {
   DECODE_ROWS,
   decodeEnables,
@@ -9,49 +10,24 @@ import {
   inTurns,
   type RowsInTurn,
 } from "./_decode.ts";
-import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
+import type { DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
 import { quikBindings } from "./_quik_bindings.ts";
-import { multiplyVectors, outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
-import { isPlainResult } from "./_result.ts";
+import { outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
+import { storesResult } from "./_result.ts";
 import { type ComputePass, definePass, type KernelVariant } from "./program.ts";
-import { range } from "./_range.ts";
 
 /** Most rows: beyond, tiles are as fast as dispatches in turn. */
 const MOST_ROWS = 64;
-
-function codesPhase(spec: QuikLinearSpec): DecodePhase {
-  const { activationBits, weightBits, inner } = spec;
-  const left = codesExpansion(activationBits, weightBits).expand;
-  const right = codesExpansion(weightBits, activationBits).expand;
-  const leftUnits = right.length / left.length;
-  const stride = packedRowBytes(inner, activationBits) / 16;
-  // A ragged last unit of the weight may have no second unit of activations beside it; its codes are zero.
-  const leftUnit = (u: number, unit: string): string =>
-    leftUnits === 1 ? unit : `min(${unit} * ${leftUnits}u + ${u}u, ${stride - 1}u)`;
-  return {
-    right: "right",
-    units: packedRowBytes(inner, weightBits) / 16,
-    sum: "acc",
-    type: "i32",
-    loadRow: (m, unit) =>
-      range(leftUnits).map((u) => {
-        const fetched = `let left_${u} = left[${m * stride}u + ${leftUnit(u, unit)}];`;
-        const expanded = left.map((expand, e) => `let x_${u * left.length + e} = ${expand(`left_${u}`)};`);
-        return [fetched, ...expanded].join(" ");
-      }).join(" "),
-    expand: (r, fetched) => right.map((expand, e) => `let w_${r}_${e} = ${expand(fetched)};`).join(" "),
-    multiply: (r, _m, sum) => multiplyVectors(right.length, r, sum),
-  };
-}
 
 /** The variant of one division of the columns. */
 export function quikLinearDecode(name: string, shape: DecodeShape): KernelVariant<QuikLinearSpec> {
   return {
     name,
     supports: ({ rows, inner, activationBits, weightBits, ...rest }, capabilities) =>
-      isPlainResult(rest) && rows <= MOST_ROWS && Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
+      storesResult(rest, capabilities) && rows <= MOST_ROWS &&
+      Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
       inner > 0 &&
       activationBits >= weightBits &&
       decodeFits(capabilities),
@@ -60,13 +36,13 @@ export function quikLinearDecode(name: string, shape: DecodeShape): KernelVarian
       const pass = (taken: RowsInTurn): ComputePass => {
         const turn = { ...spec, rows: taken.rows };
         return definePass({
-          enables: decodeEnables(capabilities),
+          enables: decodeEnables(capabilities, spec),
           bindings: quikBindings(spec),
           workgroups: decodeWorkgroups(shape, spec.columns),
           body: decodeShader(
             shape,
             taken,
-            spec.columns,
+            spec,
             quikPhases(
               turn,
               codesPhase(spec),

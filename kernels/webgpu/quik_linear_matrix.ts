@@ -124,7 +124,8 @@ export function quikLinearMatrix(plan: MatrixPlan): KernelVariant<QuikLinearSpec
   return {
     name,
     supports: (spec, capabilities) =>
-      storesMatrixResult(spec) && matrixFits(shape, componentsOf(spec), capabilities),
+      storesMatrixResult(spec) && matrixFits(shape, componentsOf(spec), capabilities) &&
+      bindingsOf(spec, phaseOf(spec), {}).length <= capabilities.limits.maxStorageBuffersPerShaderStage,
     suits: (spec) => plan.suits(spec, phaseOf(spec).blocks),
     generate: (spec) => {
       const phase = phaseOf(spec);

@@ -17,6 +17,7 @@ import { dequantizeGroupsVariants } from "./dequantize_groups.ts";
 import { activationVariants, addVariants, gatedActivationVariants } from "./elementwise.ts";
 import { gptqSweepVariants } from "./gptq_sweep.ts";
 import { gramVariants } from "./gram.ts";
+import { groupedLinearDecodeVariants } from "./grouped_linear_decode.ts";
 import { groupedLinearMatrixVariants } from "./grouped_linear_matrix.ts";
 import { groupedLinearVariants } from "./grouped_linear.ts";
 import { hadamardVariants } from "./hadamard.ts";
@@ -70,7 +71,11 @@ const VARIANTS: VariantTable = {
   hadamard: hadamardVariants,
   quantize_groups: quantizeGroupsVariants,
   dequantize_groups: dequantizeGroupsVariants,
-  grouped_linear: [...groupedLinearMatrixVariants, ...groupedLinearVariants],
+  grouped_linear: [
+    ...groupedLinearMatrixVariants,
+    ...groupedLinearDecodeVariants,
+    ...groupedLinearVariants,
+  ],
   table_linear: tableLinearVariants,
   sparse_add: sparseAddVariants,
   low_rank_add: lowRankAddVariants,

@@ -301,12 +301,31 @@ function quikLayerCases(random: Random): Case[] {
   );
 }
 
+/** Inputs whose levels lie at least a tenth from a tie, so that no rounding of a backend changes a code. */
+function untied(
+  random: Random,
+  { rows, inner, outliers, activationBits }: QuikLayerSpec,
+  base: Uint32Array,
+): Float32Array<ArrayBuffer> {
+  const columns = inner + outliers;
+  const top = 2 ** activationBits - 1;
+  const x = normals(random, rows * columns);
+  for (let row = 0; row < rows; row++) {
+    base.forEach((column, k) => {
+      const level = k < 2 ? k * top : random.integer(top + 1);
+      const aside = level === 0 || level === top ? 0 : 0.8 * random.uniform() - 0.4;
+      x[row * columns + column] = (level + aside) / 32 - 2;
+    });
+  }
+  return x;
+}
+
 function quikLayerCase(random: Random, spec: QuikLayerSpec): Case {
-  const { rows, inner, outliers } = spec;
+  const { inner, outliers } = spec;
   const columns = splitColumns(random, inner + outliers, outliers);
   const product = quikCase(random, { ...spec, op: "quik_linear" });
   const inputs = [
-    normals(random, rows * (inner + outliers)),
+    untied(random, spec, columns.base),
     columns.base,
     columns.outlier,
     ...product.inputs.slice(3),

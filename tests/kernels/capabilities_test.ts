@@ -20,8 +20,12 @@ Deno.test("products of one token to many go from decode kernels to matrix units 
       12,
       (rows) => ({ ...shape, rows, op: "quik_linear", outliers: 256, activationBits: 4, weightBits: 4 }),
     ],
+    [
+      40,
+      (rows) => ({ ...shape, rows, op: "grouped_linear", groupSize: 128, activationBits: 4, weightBits: 4 }),
+    ],
   ];
-  for (const rows of [1, 2, 3, 4, 7, 8, 11, 12, 16, 17, 24, 31, 32, 33, 64, 65, 100, 2048]) {
+  for (const rows of [1, 2, 3, 4, 7, 8, 11, 12, 16, 17, 24, 31, 32, 33, 39, 40, 64, 65, 100, 2048]) {
     for (const [crossover, specOf] of crossovers) {
       const [{ name }] = variantsFor(specOf(rows), MATRIX_DEVICE);
       const wanted = rows < crossover ? /^(decode|digits|table)/ : /^matrix/;
