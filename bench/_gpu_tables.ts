@@ -1,5 +1,5 @@
 // What the GPU benchmark measures, and what it must reach: plain data.
-import type { KernelSpec } from "../kernels/mod.ts";
+import type { CodebookLinearSpec, KernelSpec } from "../kernels/mod.ts";
 
 /** Several ops that run one after the other, the later reading what the earlier wrote. */
 export interface Measurement {
@@ -20,7 +20,7 @@ export const PREFILL_SHAPES = [[2048, 4096, 4096], [2048, 11008, 4096], [2048, 8
 /** Shapes as [output features, input features]. */
 export const DECODE_SHAPES = [[4096, 4096], [11008, 4096], [8192, 8192], [28672, 8192]] as const;
 /** Numbers of tokens between decoding and prefill, at one shape. */
-export const FEW_TOKENS = [2, 4, 8, 16, 32] as const;
+export const FEW_TOKENS = [2, 4, 8, 16, 32, 64] as const;
 /** Outlier columns of a QUIK layer. */
 export const OUTLIERS = 256;
 
@@ -61,19 +61,39 @@ function allFloat16(shape: Shape): KernelSpec {
   return { ...dense(shape, "float16", true), inputType: "float16", resultType: "float16" } as KernelSpec;
 }
 
-function weightOnly([rows, columns, inner]: Shape): KernelSpec {
+function weightOnly(
+  [rows, columns, inner]: Shape,
+  levels: Pick<CodebookLinearSpec, "bits" | "groupSize" | "evenLevels">,
+): KernelSpec {
   return {
     op: "codebook_linear",
     rows,
     columns,
     inner,
-    bits: 4,
-    groupSize: 128,
     scaleType: "float16",
     zeroPoint: false,
     bias: false,
-    evenLevels: true,
     allowFloat16: true,
+    ...levels,
+  };
+}
+
+const INT4 = { bits: 4, groupSize: 128, evenLevels: true } as const;
+const INT8 = { bits: 8, groupSize: 128, evenLevels: true } as const;
+/** As QLoRA has it; any other sixteen levels take the same time. */
+const NF4 = { bits: 4, groupSize: 64 } as const;
+
+/** Scales for every 128 codes on both sides. */
+function grouped([rows, columns, inner]: Shape, activationBits: 4 | 8, weightBits: 4 | 8): KernelSpec {
+  return {
+    op: "grouped_linear",
+    rows,
+    columns,
+    inner,
+    groupSize: 128,
+    activationBits,
+    weightBits,
+    bias: false,
   };
 }
 
@@ -115,15 +135,22 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
       row("prefill", "integer W4A4", shape, [integer(shape, 4, 4)], integerCeiling),
       row("prefill", "integer W4A8", shape, [integer(shape, 8, 4)], integerCeiling),
       row("prefill", "integer W8A8", shape, [integer(shape, 8, 8)], integerCeiling),
+      row("prefill", "W4A4, groups of 128", shape, [grouped(shape, 4, 4)], integerCeiling),
       matrixUnits
         ? row("prefill", "dense f16", shape, [allFloat16(shape)], "f16 matrix units")
         : row("prefill", "dense f32", shape, [dense(shape, "float32", false)], "f32 multiply-add"),
       row("prefill", "QUIK W4A4 layer", shape, quikLayer(shape, 4, outliers), integerCeiling),
-      ...(matrixUnits ? [row("prefill", "W4A16", shape, [weightOnly(shape)], "f16 matrix units")] : []),
+      ...(matrixUnits
+        ? [
+          row("prefill", "W4A16", shape, [weightOnly(shape, INT4)], "f16 matrix units"),
+          row("prefill", "W8A16", shape, [weightOnly(shape, INT8)], "f16 matrix units"),
+        ]
+        : []),
     ]),
     ...decode.flatMap((shape) => [
       row("decode", "dense f16", shape, [dense(shape, "float16", false)], "reading memory"),
-      row("decode", "W4A16", shape, [weightOnly(shape)], "reading memory"),
+      row("decode", "W4A16", shape, [weightOnly(shape, INT4)], "reading memory"),
+      row("decode", "NF4", shape, [weightOnly(shape, NF4)], "reading memory"),
       row("decode", "QUIK W4A4 layer", shape, [quikDecode(shape, 4, outliers)], "reading memory"),
       row(
         "decode",
@@ -132,12 +159,14 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
         quikLayer(shape, 4, outliers).slice(1),
         "reading memory",
       ),
+      row("decode", "W4A4, groups of 128", shape, [grouped(shape, 4, 4)], "reading memory"),
     ]),
     ...(small ? [] : FEW_TOKENS).flatMap((rows) => {
       const shape: Shape = [rows, 4096, 4096];
       return [
         row("few tokens", "dense f16", shape, [dense(shape, "float16", matrixUnits)], "reading memory"),
-        row("few tokens", "W4A16", shape, [weightOnly(shape)], "reading memory"),
+        row("few tokens", "W4A16", shape, [weightOnly(shape, INT4)], "reading memory"),
+        row("few tokens", "NF4", shape, [weightOnly(shape, NF4)], "reading memory"),
         row("few tokens", "QUIK W4A4 layer", shape, [quikDecode(shape, 4, outliers)], "reading memory"),
         row("few tokens", "QUIK W8A8 layer", shape, [quikDecode(shape, 8, outliers)], "reading memory"),
       ];
