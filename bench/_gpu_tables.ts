@@ -150,6 +150,7 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
     ...decode.flatMap((shape) => [
       row("decode", "dense f16", shape, [dense(shape, "float16", false)], "reading memory"),
       row("decode", "W4A16", shape, [weightOnly(shape, INT4)], "reading memory"),
+      row("decode", "W8A16", shape, [weightOnly(shape, INT8)], "reading memory"),
       row("decode", "NF4", shape, [weightOnly(shape, NF4)], "reading memory"),
       row("decode", "QUIK W4A4 layer", shape, [quikDecode(shape, 4, outliers)], "reading memory"),
       row(

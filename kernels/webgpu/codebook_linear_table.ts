@@ -1,5 +1,6 @@
 // Weight-only products of any 4-bit or 8-bit format for a few tokens: codes become levels through a table in workgroup memory.
-// Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once.
+// Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once; of 256, several meet in a bank, and
+// evenly spaced ones are computed.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import {
   DECODE_ROWS,
@@ -21,6 +22,7 @@ import {
   output,
   scratch,
 } from "./program.ts";
+import { READ_LEVELS } from "./_digits.ts";
 import { range } from "./_range.ts";
 import { SCALE_BYTES } from "../_roles.ts";
 import { groupOfUnit, unitScales } from "./_unit_scales.ts";
@@ -52,15 +54,42 @@ const rowsOf = (spec: CodebookLinearSpec): PlanedRows => ({
   vectors: unitCodes(spec) / 4,
 });
 
+/** How codes become levels: WGSL declarations, statements around the first reads of the weight, and an expression. */
+interface Levels {
+  readonly declarations: string;
+  readonly reads: string;
+  readonly prologue: string;
+  level(code: string): string;
+}
+
+function levelsOf({ bits, evenLevels }: CodebookLinearSpec): Levels {
+  if (bits === 8 && evenLevels === true) {
+    return {
+      declarations: "",
+      reads: READ_LEVELS,
+      prologue: "",
+      // The code in the low bits of 2^23.
+      level: (code) => `fma(bitcast<f32>(0x4b000000u | ${code}) - 8388608.0, spacing, lowest)`,
+    };
+  }
+  return {
+    declarations: `var<workgroup> levels: array<f32, ${2 ** bits}>;`,
+    reads: `let level_here = table[min(local, ${2 ** bits - 1}u)];`,
+    prologue: `if (local < ${2 ** bits}u) { levels[local] = level_here; }`,
+    level: (code) => `levels[${code}]`,
+  };
+}
+
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   const { bits, zeroPoint, scaleType } = spec;
   const planed = rowsOf(spec);
   const codes = unitCodes(spec);
   const shared = sharing(spec);
   const parts = range(codes / shared);
-  const code = (fetched: string, k: number): string => {
+  const { level } = levelsOf(spec);
+  const levelAt = (fetched: string, k: number): string => {
     const bit = k * bits;
-    return `levels[(${fetched}.${"xyzw"[bit >> 5]} >> ${bit & 31}u) & ${2 ** bits - 1}u]`;
+    return level(`((${fetched}.${"xyzw"[bit >> 5]} >> ${bit & 31}u) & ${2 ** bits - 1}u)`);
   };
   const group = (r: number, p: number): string => `group_${r}_${p}`;
   return {
@@ -78,7 +107,7 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
           `let scale_${r}_${p} = ${floatStorage(scaleType).value(beside, group(r, p))};`,
         ]),
         ...range(planed.vectors).map((v) => {
-          const levels = `vec4<f32>(${range(4).map((i) => code(fetched, 4 * v + i)).join(", ")})`;
+          const levels = `vec4<f32>(${range(4).map((i) => levelAt(fetched, 4 * v + i)).join(", ")})`;
           const zero = zeroPoint ? ` - vec4<f32>(zeros[${group(r, Math.floor(4 * v / shared))}])` : "";
           return `let w_${r}_${v} = ${levels}${zero};`;
         }),
@@ -103,12 +132,8 @@ function productPass(
     readonly prologue: string;
   },
 ): ComputePass {
-  const { columns, bits, bias, zeroPoint, scaleType } = spec;
-  const levels = 2 ** bits;
-  const threads = 32 * shape.subgroups;
-  const keepLevels = levels <= threads
-    ? `if (local < ${levels}u) { levels[local] = level_here; }`
-    : `for (var i = local; i < ${levels}u; i += ${threads}u) { levels[i] = table[i]; }`;
+  const { columns, bias, zeroPoint, scaleType } = spec;
+  const levels = levelsOf(spec);
   return definePass({
     enables: decodeEnables(capabilities),
     bindings: [
@@ -123,13 +148,13 @@ function productPass(
     workgroups: decodeWorkgroups(shape, columns),
     body: decodeShader(shape, taken, { columns }, [phaseOf(spec)], {
       declarations: `
-var<workgroup> levels: array<f32, ${levels}>;
+${levels.declarations}
 ${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
 ${x.declarations}`,
       reads: `${x.reads}
-  let level_here = table[min(local, ${levels - 1}u)];`,
+  ${levels.reads}`,
       prologue: `${x.prologue}
-  ${keepLevels}
+  ${levels.prologue}
   workgroupBarrier();`,
       ...(bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
       result: (sum) => `${sum(0)}${bias ? " + bias_here" : ""}`,
@@ -146,7 +171,7 @@ function groupsFit(spec: CodebookLinearSpec): boolean {
 
 function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
   const { rows, inner, bits } = spec;
-  return (bits === 4 || bits === 8) && rows <= MOST_ROWS &&
+  return (bits === 4 || bits === 8) && 2 ** bits <= 32 * shape.subgroups && rows <= MOST_ROWS &&
     Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
     inner > 0 && inner % 4 === 0 && groupsFit(spec) && decodeFits(capabilities) &&
     32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;

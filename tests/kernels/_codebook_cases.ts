@@ -117,13 +117,15 @@ function evenLevelCases(random: Random, allowFloat16: boolean): Case[] {
     [1, 4300, 192, 64],
     [2, 4300, 192, 64],
   ];
-  return shapes.map(([rows, columns, inner, groupSize], i): Case => {
-    const scaleType = allowFloat16 ? "float16" : SCALE_TYPES[i % 4];
-    const shape = { rows, columns, inner, bits: 4, groupSize, scaleType } as const;
-    const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i === 0, evenLevels: true };
-    const table = Float32Array.from({ length: 16 }, (_, code) => code * 0.25 - 2);
-    return codebookCase(random, allowFloat16 ? { ...spec, allowFloat16 } : spec, table);
-  });
+  return shapes.flatMap(([rows, columns, inner, groupSize], i) =>
+    (i < 8 ? [4, 8] as const : [4] as const).map((bits): Case => {
+      const scaleType = allowFloat16 ? "float16" : SCALE_TYPES[i % 4];
+      const shape = { rows, columns, inner, bits, groupSize, scaleType } as const;
+      const spec = { ...shape, zeroPoint: i % 2 === 1, bias: i === 0, evenLevels: true };
+      const table = Float32Array.from({ length: 1 << bits }, (_, code) => code * 2 ** (2 - bits) - 2);
+      return codebookCase(random, allowFloat16 ? { ...spec, allowFloat16 } : spec, table);
+    })
+  );
 }
 
 /** Tables of any levels for a few tokens: scales of whole units and of halves, rows of every count, long rows. */
