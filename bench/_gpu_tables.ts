@@ -84,15 +84,15 @@ const INT8 = { bits: 8, groupSize: 128, evenLevels: true } as const;
 const NF4 = { bits: 4, groupSize: 64 } as const;
 
 /** Scales for every 128 codes on both sides. */
-function grouped([rows, columns, inner]: Shape, activationBits: 4 | 8, weightBits: 4 | 8): KernelSpec {
+function grouped([rows, columns, inner]: Shape): KernelSpec {
   return {
     op: "grouped_linear",
     rows,
     columns,
     inner,
     groupSize: 128,
-    activationBits,
-    weightBits,
+    activationBits: 4,
+    weightBits: 4,
     bias: false,
   };
 }
@@ -135,7 +135,7 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
       row("prefill", "integer W4A4", shape, [integer(shape, 4, 4)], integerCeiling),
       row("prefill", "integer W4A8", shape, [integer(shape, 8, 4)], integerCeiling),
       row("prefill", "integer W8A8", shape, [integer(shape, 8, 8)], integerCeiling),
-      row("prefill", "W4A4, groups of 128", shape, [grouped(shape, 4, 4)], integerCeiling),
+      row("prefill", "W4A4, groups of 128", shape, [grouped(shape)], integerCeiling),
       matrixUnits
         ? row("prefill", "dense f16", shape, [allFloat16(shape)], "f16 matrix units")
         : row("prefill", "dense f32", shape, [dense(shape, "float32", false)], "f32 multiply-add"),
@@ -160,7 +160,7 @@ export function measurements(matrixUnits: boolean, small: boolean): Measurement[
         quikLayer(shape, 4, outliers).slice(1),
         "reading memory",
       ),
-      row("decode", "W4A4, groups of 128", shape, [grouped(shape, 4, 4)], "reading memory"),
+      row("decode", "W4A4, groups of 128", shape, [grouped(shape)], "reading memory"),
     ]),
     ...(small ? [] : FEW_TOKENS).flatMap((rows) => {
       const shape: Shape = [rows, 4096, 4096];

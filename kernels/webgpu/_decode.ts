@@ -45,6 +45,21 @@ export function decodeFits({ subgroups, subgroupMinSize, subgroupMaxSize }: WebG
   return subgroups !== "none" && subgroupMinSize === 32 && subgroupMaxSize === 32;
 }
 
+/** Most rows that are taken in turns: with more, tiles were as fast. */
+const ROWS_IN_TURNS = 64;
+
+/** Whether a device runs one of these kernels, and the kernel takes the rows. */
+export function decodeTakes(
+  shape: DecodeShape,
+  { rows, inner }: { readonly rows: number; readonly inner: number },
+  capabilities: WebGpuCapabilities,
+  mostRows = ROWS_IN_TURNS,
+): boolean {
+  return rows > 0 && rows <= mostRows && Math.min(rows, DECODE_ROWS) * shape.columns <= 32 && inner > 0 &&
+    decodeFits(capabilities) &&
+    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
+}
+
 /** Columns of a result and what becomes of it. */
 export type DecodeResult = { readonly columns: number } & ResultOptions;
 

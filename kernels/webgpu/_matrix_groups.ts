@@ -4,13 +4,11 @@
 import { accumulators, type MatrixShape, matrixTile } from "./_matrix_tile.ts";
 import { range } from "./_range.ts";
 
-/** A product with scales per group on both sides, from bindings `scales` and `weight_scales` of type f32. */
+/** A product with scales per group on both sides, from bindings `scales` and `weight_scales` of type f32, that is summed up in
+ * integer accumulators `acc`. */
 export interface GroupedSums {
+  /** The tile; an even number of matrices lie side by side in a subgroup. */
   readonly shape: MatrixShape;
-  /** Matrices side by side that pass through memory together; divides those of a subgroup. */
-  readonly span: 1 | 2 | 4;
-  /** Prefix of the integer accumulators. */
-  readonly prefix: string;
   /** Blocks of k. */
   readonly blocks: number;
   /** Blocks of a group. */
@@ -21,14 +19,20 @@ export interface GroupedSums {
   readonly shift: number;
 }
 
-/** Pairs of words from one row of sums in memory to the next. So padded, neither writes of matrices nor reads of rows meet in a
- * bank; a single matrix meets in two, padded or not. */
-const sumStride = (span: number): number => span === 1 ? 8 : 8 * span + 4;
+/** Matrices side by side that pass through memory together. */
+const SPAN = 2;
+/** Pairs of words from one row of their sums to the next. So padded, neither writes of matrices nor reads of rows meet in a bank;
+ * those of a single matrix would, padded or not. */
+const SUM_STRIDE = 8 * SPAN + 4;
+/** Invocations that read a row of them, four sums each. */
+const ACROSS = 4 * SPAN;
+/** Rows that a subgroup reads at once. */
+const LINES = 32 / ACROSS;
 
 /** Bytes of workgroup memory. */
-export function groupedSumBytes({ shape, span }: Pick<GroupedSums, "shape" | "span">): number {
+export function groupedSumBytes(shape: MatrixShape): number {
   const { rows, columns, threads } = matrixTile(shape);
-  return 16 * sumStride(span) * 8 * threads / 32 + 4 * (rows + columns);
+  return 16 * SUM_STRIDE * 8 * threads / 32 + 4 * (rows + columns);
 }
 
 /** The parts of the result that pass through memory together, and the four neighbors that an invocation takes of each. */
@@ -41,32 +45,31 @@ interface Part {
   readonly totals: readonly string[];
 }
 
-function partsOf({ shape, span }: GroupedSums): Part[] {
+function partsOf({ shape }: GroupedSums): Part[] {
   const [down, across] = shape.matrices;
   return range(down).flatMap((i) =>
-    range(across / span).map((d) => ({
+    range(across / SPAN).map((d) => ({
       i,
-      columns: range(span).map((j) => d * span + j),
-      totals: range(2 * span).map((t) => `total_${i}_${d}_${t}`),
+      columns: range(SPAN).map((j) => d * SPAN + j),
+      totals: range(16 / LINES).map((t) => `total_${i}_${d}_${t}`),
     }))
   );
 }
 
 /** WGSL at module scope. */
-export function groupedSumMemory({ shape, span }: GroupedSums): string {
+export function groupedSumMemory({ shape }: GroupedSums): string {
   const { rows, columns, threads } = matrixTile(shape);
   return `
-var<workgroup> group_sums: array<vec2<u32>, ${16 * sumStride(span) * threads / 32}>;
+var<workgroup> group_sums: array<vec2<u32>, ${16 * SUM_STRIDE * threads / 32}>;
 var<workgroup> row_scales: array<f32, ${rows}>;
 var<workgroup> column_scales: array<f32, ${columns}>;`;
 }
 
 /** Where the sums of a pass lie, from 0 in the tile of a subgroup. */
-function placeOf({ span }: GroupedSums, { i, columns }: Part, t: number): { row: string; column: string } {
-  const across = 4 * span;
+function placeOf({ i, columns }: Part, t: number): { row: string; column: string } {
   return {
-    row: `${16 * i + t * 32 / across}u + lane / ${across}u`,
-    column: `${16 * columns[0]}u + 4u * (lane % ${across}u)`,
+    row: `${16 * i + t * LINES}u + lane / ${ACROSS}u`,
+    column: `${16 * columns[0]}u + 4u * (lane % ${ACROSS}u)`,
   };
 }
 
@@ -74,7 +77,7 @@ function placeOf({ span }: GroupedSums, { i, columns }: Part, t: number): { row:
 export function declareTotals(sums: GroupedSums): string {
   return `
   ${partsOf(sums).flatMap(({ totals }) => totals.map((name) => `var ${name}: vec4<f32>;`)).join(" ")}
-  let group_sums_here = subgroup * ${16 * sumStride(sums.span)}u;
+  let group_sums_here = subgroup * ${16 * SUM_STRIDE}u;
   ${declareScales(sums)}
   ${readScales(sums, "0u")}`;
 }
@@ -143,17 +146,17 @@ function keepScales(sums: GroupedSums): string {
 }
 
 function addPart(sums: GroupedSums, part: Part, first: boolean, last: boolean): string {
-  const stride = sumStride(sums.span);
-  const names = accumulators(sums.shape, sums.prefix)[part.i];
-  const across = 4 * sums.span;
+  const names = accumulators(sums.shape, "acc")[part.i];
   const store = part.columns.map((column, j) =>
-    `subgroupMatrixStore<row_major>(&group_sums, group_sums_here + ${8 * j}u, ${names[column]}, ${stride}u);
+    `subgroupMatrixStore<row_major>(&group_sums, group_sums_here + ${8 * j}u, ${
+      names[column]
+    }, ${SUM_STRIDE}u);
         ${names[column]} = subgroup_matrix_result<i32, 16, 16>();`
   );
   const add = part.totals.map((total, t) =>
     `{ let place = group_sums_here + (${
-      t * 32 / across
-    }u + lane / ${across}u) * ${stride}u + 2u * (lane % ${across}u);
+      t * LINES
+    }u + lane / ${ACROSS}u) * ${SUM_STRIDE}u + 2u * (lane % ${ACROSS}u);
           let exact = bitcast<vec4<i32>>(vec4<u32>(group_sums[place], group_sums[place + 1u]));
           ${total} += vec4<f32>(exact) * (row_scale_of_${part.i}_${t} * column_scale_of_${
       part.columns[0]
@@ -171,12 +174,12 @@ function lookUpScales(sums: GroupedSums): string {
   const parts = partsOf(sums);
   const rows = parts.filter(({ columns }) => columns[0] === 0).flatMap((part) =>
     part.totals.map((_, t) =>
-      `let row_scale_of_${part.i}_${t} = row_scales[subgroup_row + ${placeOf(sums, part, t).row}];`
+      `let row_scale_of_${part.i}_${t} = row_scales[subgroup_row + ${placeOf(part, t).row}];`
     )
   );
   const columns = parts.filter(({ i }) => i === 0).map((part) => {
     const scale = (c: number): string =>
-      `column_scales[subgroup_column + ${placeOf(sums, part, 0).column} + ${c}u]`;
+      `column_scales[subgroup_column + ${placeOf(part, 0).column} + ${c}u]`;
     return `let column_scale_of_${part.columns[0]} = vec4<f32>(${range(4).map(scale).join(", ")});`;
   });
   return [...rows, ...columns].join("\n        ");
@@ -186,7 +189,7 @@ function lookUpScales(sums: GroupedSums): string {
 export function eachTotal(sums: GroupedSums, use: (total: string) => string): string {
   return partsOf(sums).flatMap((part) =>
     part.totals.map((total, t) => {
-      const { row, column } = placeOf(sums, part, t);
+      const { row, column } = placeOf(part, t);
       return `{ let row = row0 + subgroup_row + ${row}; let column = column0 + subgroup_column + ${column};
     ${use(total)} }`;
     })

@@ -1,5 +1,5 @@
 // How products on subgroup matrices cover a result: a tile shape, and whether several workgroups divide k of some tiles.
-import { FEWEST_ROWS, matrixSuits, type NamedMatrixShape } from "./_matrix_shapes.ts";
+import { matrixSuits, type NamedMatrixShape } from "./_matrix_shapes.ts";
 import { dividedPortions, type Portion, type PortionedResult, tailPortions } from "./_matrix_split.ts";
 import { type MatrixShape, matrixTile } from "./_matrix_tile.ts";
 
@@ -27,13 +27,13 @@ export function wholePlan([name, shape]: NamedMatrixShape): MatrixPlan {
 }
 
 /**
- * Several workgroups for every tile, where tiles are too few.
+ * Several workgroups for every tile, where tiles are too few. It suits if the tile is the lowest that holds all rows, or has 64.
  *
  * @param named The tile.
  * @param fewestRows Rows from which on it is faster than decode kernels.
- * @returns It suits if the tile is the lowest that holds all rows, or has 64 of them.
+ * @returns The plan.
  */
-export function dividedPlan([name, shape]: NamedMatrixShape, fewestRows = FEWEST_ROWS): MatrixPlan {
+export function dividedPlan([name, shape]: NamedMatrixShape, fewestRows: number): MatrixPlan {
   const { rows } = matrixTile(shape);
   return {
     name,

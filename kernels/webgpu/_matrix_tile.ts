@@ -106,8 +106,8 @@ export function accumulators({ matrices }: MatrixShape, prefix: string): string[
  *
  * @param shape The tile.
  * @param tiles How tiles lie.
- * @param options `pairs` of words in workgroup memory; `parts` into which k is divided, each a workgroup's `part`; columns
- * `from` and `to`, if not all are computed: whole tiles lie between them, but for the last.
+ * @param options `pairs` of words in workgroup memory; `parts` into which k is divided, each a workgroup's `part`; the
+ * `range` of columns, if not all are computed: whole tiles, but for the last.
  * @returns WGSL.
  */
 export function matrixPrologue(

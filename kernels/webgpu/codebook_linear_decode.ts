@@ -5,8 +5,8 @@ import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import {
   DECODE_ROWS,
   decodeEnables,
-  decodeFits,
   decodeShader,
+  decodeTakes,
   decodeWorkgroups,
   inTurns,
   type RowsInTurn,
@@ -41,7 +41,7 @@ import {
 import { range } from "./_range.ts";
 import { groupOfUnit, unitScales } from "./_unit_scales.ts";
 
-/** Most rows: beyond, tiles are as fast as dispatches in turn. */
+/** Most rows that are taken in turns: this kernel stays ahead of tiles longer than others. */
 const MOST_ROWS = 96;
 
 function phaseOf(spec: CodebookLinearSpec): DecodePhase {
@@ -125,11 +125,14 @@ ${digits.declarations}`,
   });
 }
 
-function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
-  return spec.bits === 4 && spec.evenLevels === true &&
-    Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 && spec.inner > 0 &&
-    (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner) && decodeFits(capabilities) &&
-    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
+function supported(
+  spec: CodebookLinearSpec,
+  shape: DecodeShape,
+  capabilities: WebGpuCapabilities,
+  mostRows: number,
+): boolean {
+  return decodeTakes(shape, spec, capabilities, mostRows) && spec.bits === 4 && spec.evenLevels === true &&
+    (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner);
 }
 
 /** The variant of one division of the columns, for a token or two: every workgroup turns x into digits for itself. */
@@ -137,7 +140,7 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
   return {
     name,
     supports: (spec, capabilities) =>
-      spec.rows <= DECODE_ROWS && supported(spec, shape, capabilities) &&
+      supported(spec, shape, capabilities, DECODE_ROWS) &&
       digitBytes(spec) <= capabilities.limits.maxComputeWorkgroupStorageSize,
     generate: (spec, capabilities) => ({
       passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {
@@ -156,7 +159,7 @@ ${stageFunction(spec)}`,
 export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
   return {
     name,
-    supports: (spec, capabilities) => supported(spec, shape, capabilities) && spec.rows <= MOST_ROWS,
+    supports: (spec, capabilities) => supported(spec, shape, capabilities, MOST_ROWS),
     generate: (spec, capabilities) => ({
       scratch: [spacedPlaces(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
       passes: [

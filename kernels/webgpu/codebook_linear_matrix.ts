@@ -18,6 +18,7 @@ function tableRows(spec: CodebookLinearSpec, rows: string | undefined): MatrixOp
   return {
     buffer: "right",
     load: bits === 8 ? "vec2<u32>" : "u32",
+    // Eight codes take as many bytes as one has bits.
     stride: packedRowBytes(spec.inner, bits) / bits,
     rows,
     slabs: 2,

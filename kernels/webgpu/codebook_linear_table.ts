@@ -1,12 +1,12 @@
 // Weight-only products of any 4-bit or 8-bit format for a few tokens: codes become levels through a table in workgroup memory.
-// Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once; of 256, several meet in a bank, and
-// evenly spaced ones are computed.
+// Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once; of 256 levels several meet in a bank,
+// and evenly spaced ones are computed.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
 import {
   DECODE_ROWS,
   decodeEnables,
-  decodeFits,
   decodeShader,
+  decodeTakes,
   decodeWorkgroups,
   inTurns,
   type RowsInTurn,
@@ -36,9 +36,6 @@ import {
   stagePlanes,
 } from "./_x_planes.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
-
-/** Most rows: beyond, tiles are as fast as dispatches in turn. */
-const MOST_ROWS = 64;
 
 /** Codes of a unit of 16 bytes. */
 const unitCodes = ({ bits }: CodebookLinearSpec): number => 128 / bits;
@@ -169,12 +166,14 @@ function groupsFit(spec: CodebookLinearSpec): boolean {
   return 2 * groupSize === unitCodes(spec) && SCALE_BYTES[scaleType] <= 2 && inner % (2 * groupSize) === 0;
 }
 
-function supported(spec: CodebookLinearSpec, shape: DecodeShape, capabilities: WebGpuCapabilities): boolean {
-  const { rows, inner, bits } = spec;
-  return (bits === 4 || bits === 8) && 2 ** bits <= 32 * shape.subgroups && rows <= MOST_ROWS &&
-    Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
-    inner > 0 && inner % 4 === 0 && groupsFit(spec) && decodeFits(capabilities) &&
-    32 * shape.subgroups <= capabilities.limits.maxComputeInvocationsPerWorkgroup;
+function supported(
+  spec: CodebookLinearSpec,
+  shape: DecodeShape,
+  capabilities: WebGpuCapabilities,
+  mostRows?: number,
+): boolean {
+  return decodeTakes(shape, spec, capabilities, mostRows) && (spec.bits === 4 || spec.bits === 8) &&
+    2 ** spec.bits <= 32 * shape.subgroups && spec.inner % 4 === 0 && groupsFit(spec);
 }
 
 /** The variant of one division of the columns, for a token or two: every workgroup keeps x in its memory. */
@@ -182,7 +181,7 @@ export function codebookLinearTable(name: string, shape: DecodeShape): KernelVar
   return {
     name,
     supports: (spec, capabilities) =>
-      spec.rows <= DECODE_ROWS && supported(spec, shape, capabilities) &&
+      supported(spec, shape, capabilities, DECODE_ROWS) &&
       planeBytes(rowsOf(spec)) + 4 * 2 ** spec.bits <= capabilities.limits.maxComputeWorkgroupStorageSize,
     generate: (spec, capabilities) => ({
       passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {

@@ -1,19 +1,9 @@
 // Dense products for a few tokens with float16 or float32 weights: as fast as the weight can be read.
 import { type DenseLinearSpec, float16RowBytes } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeFits,
-  decodeShader,
-  decodeWorkgroups,
-  inTurns,
-} from "./_decode.ts";
+import { decodeEnables, decodeShader, decodeTakes, decodeWorkgroups, inTurns } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { resultBinding, storesResult } from "./_result.ts";
 import { definePass, input, type KernelVariant } from "./program.ts";
-
-/** Most rows: beyond, tiles are as fast as dispatches in turn. */
-const MOST_ROWS = 64;
 
 const perUnit = ({ weightType }: DenseLinearSpec): number => weightType === "float16" ? 8 : 4;
 
@@ -54,10 +44,8 @@ export function denseLinearDecode(name: string, shape: DecodeShape): KernelVaria
   return {
     name,
     supports: (spec, capabilities) =>
-      storesResult(spec, capabilities) && spec.rows <= MOST_ROWS &&
-      Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 &&
-      spec.weightType !== "bfloat16" &&
-      spec.inner > 0 && spec.inner % perUnit(spec) === 0 && decodeFits(capabilities),
+      decodeTakes(shape, spec, capabilities) && storesResult(spec, capabilities) &&
+      spec.weightType !== "bfloat16" && spec.inner % perUnit(spec) === 0,
     generate: (spec, capabilities) => ({
       passes: inTurns(spec.rows).map((taken) =>
         definePass({

@@ -2,14 +2,7 @@
 // a float sum.
 import type { GroupedLinearSpec } from "../quantization_specs.ts";
 import { codesPhase, codeVectors } from "./_codes_decode.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeFits,
-  decodeShader,
-  decodeWorkgroups,
-  inTurns,
-} from "./_decode.ts";
+import { decodeEnables, decodeShader, decodeTakes, decodeWorkgroups, inTurns } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
@@ -17,9 +10,6 @@ import { multiplyVectors } from "./_quik_decode.ts";
 import { resultBinding, storesResult } from "./_result.ts";
 import { groupOfUnit, unitScales } from "./_unit_scales.ts";
 import { definePass, input, type KernelVariant } from "./program.ts";
-
-/** Most rows: beyond, tiles are as fast as dispatches in turn. */
-const MOST_ROWS = 64;
 
 /** Codes of a unit of 16 bytes of the weight. */
 const unitCodes = ({ weightBits }: GroupedLinearSpec): number => 128 / weightBits;
@@ -47,10 +37,9 @@ export function groupedLinearDecode(name: string, shape: DecodeShape): KernelVar
   return {
     name,
     supports: (spec, capabilities) =>
-      storesResult(spec, capabilities) && spec.rows <= MOST_ROWS &&
-      Math.min(spec.rows, DECODE_ROWS) * shape.columns <= 32 && spec.inner > 0 &&
+      decodeTakes(shape, spec, capabilities) && storesResult(spec, capabilities) &&
       (spec.groupSize % unitCodes(spec) === 0 || spec.groupSize >= spec.inner) &&
-      spec.activationBits >= spec.weightBits && decodeFits(capabilities),
+      spec.activationBits >= spec.weightBits,
     generate: (spec, capabilities) => ({
       passes: inTurns(spec.rows).map((taken) =>
         definePass({

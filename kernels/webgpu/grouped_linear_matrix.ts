@@ -17,7 +17,7 @@ import {
 } from "./_matrix_groups.ts";
 import { integerMatrixPhase } from "./_matrix_integer.ts";
 import { matrixPhase } from "./_matrix_phase.ts";
-import { matrixSuits } from "./_matrix_shapes.ts";
+import { matrixSuits, type NamedMatrixShape } from "./_matrix_shapes.ts";
 import {
   declareSums,
   matrixEnables,
@@ -31,12 +31,6 @@ import {
 import { codeShift } from "./_operands.ts";
 import { definePass, input, type KernelVariant, linearWorkgroups } from "./program.ts";
 
-/** A tile, and how its sums pass through memory. */
-export interface GroupedShape {
-  readonly shape: MatrixShape;
-  readonly span: GroupedSums["span"];
-}
-
 /** From so many tokens on, matrix units are faster than the decode kernel that takes sixteen at a time. */
 const FEWEST_ROWS = 40;
 
@@ -46,13 +40,11 @@ function blockCodes({ activationBits, weightBits, groupSize, inner }: GroupedLin
   return groupSize >= inner || groupSize % longest === 0 ? longest : 64;
 }
 
-function sumsOf(spec: GroupedLinearSpec, { shape, span }: GroupedShape): GroupedSums {
+function sumsOf(spec: GroupedLinearSpec, shape: MatrixShape): GroupedSums {
   const { inner, groupSize, activationBits, weightBits } = spec;
   const blocks = Math.ceil(inner / blockCodes(spec));
   return {
     shape,
-    span,
-    prefix: "acc",
     blocks,
     groupBlocks: groupSize >= inner ? blocks : groupSize / blockCodes(spec),
     groups: Math.ceil(inner / groupSize),
@@ -80,10 +72,11 @@ ${matrixPhase(shape, { ...phase, afterBlock: (block) => addGroup(sums, block) },
 }
 
 /** The variant of one tile shape. */
-export function groupedLinearMatrix(name: string, grouped: GroupedShape): KernelVariant<GroupedLinearSpec> {
-  const { shape } = grouped;
+export function groupedLinearMatrix(
+  [name, shape]: NamedMatrixShape,
+): KernelVariant<GroupedLinearSpec> {
   const tile = matrixTile(shape);
-  const bytes = operandPairs(shape) * 8 + groupedSumBytes(grouped);
+  const bytes = operandPairs(shape) * 8 + groupedSumBytes(shape);
   return {
     name,
     supports: (spec, capabilities) =>
@@ -107,7 +100,7 @@ export function groupedLinearMatrix(name: string, grouped: GroupedShape): Kernel
           workgroups: linearWorkgroups(
             Math.ceil(spec.rows / tile.rows) * Math.ceil(spec.columns / tile.columns),
           ),
-          body: body(spec, sumsOf(spec, grouped)),
+          body: body(spec, sumsOf(spec, shape)),
         })],
       };
     },
@@ -117,13 +110,7 @@ export function groupedLinearMatrix(name: string, grouped: GroupedShape): Kernel
 const AHEAD = { ahead: true, inFlight: 1, ordered: false } as const;
 
 /** Variants of `grouped_linear` on subgroup matrices; half the sums of other products, since float sums lie beside them. */
-export const groupedLinearMatrixVariants: readonly KernelVariant<GroupedLinearSpec>[] = [
-  groupedLinearMatrix("matrix_128x128", {
-    shape: { matrices: [4, 2], subgroups: [2, 4], ...AHEAD },
-    span: 2,
-  }),
-  groupedLinearMatrix("matrix_64x64", {
-    shape: { matrices: [2, 2], subgroups: [2, 2], ...AHEAD },
-    span: 2,
-  }),
-];
+export const groupedLinearMatrixVariants: readonly KernelVariant<GroupedLinearSpec>[] = ([
+  ["matrix_128x128", { matrices: [4, 2], subgroups: [2, 4], ...AHEAD }],
+  ["matrix_64x64", { matrices: [2, 2], subgroups: [2, 2], ...AHEAD }],
+] as const).map(groupedLinearMatrix);

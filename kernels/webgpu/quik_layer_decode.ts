@@ -1,7 +1,7 @@
 // A whole QUIK layer for a token or a few in one dispatch: every workgroup quantizes x for itself, which costs less than
 // a dispatch and the wait between two, then multiplies as `quik_linear_decode` does.
 import type { QuikLayerSpec } from "../specs.ts";
-import { decodeEnables, decodeFits, decodeShader, decodeWorkgroups } from "./_decode.ts";
+import { decodeEnables, decodeShader, decodeTakes, decodeWorkgroups } from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { unpackEights } from "./_eights.ts";
 import { exactSum } from "./_integer_phase.ts";
@@ -84,15 +84,12 @@ export function quikLayerDecode(
   return {
     name,
     supports: (spec, capabilities) => {
-      const { rows, inner, outliers, activationBits, weightBits } = spec;
       const { limits } = capabilities;
-      return storesResult(spec, capabilities) && rows <= MOST_ROWS && rows * shape.columns <= 32 &&
-        inner > 0 &&
-        activationBits >= weightBits && (!staged || canStage(spec)) &&
-        inner + outliers <= 32768 && decodeFits(capabilities) &&
+      return decodeTakes(shape, spec, capabilities, MOST_ROWS) && storesResult(spec, capabilities) &&
+        spec.activationBits >= spec.weightBits && (!staged || canStage(spec)) &&
+        spec.inner + spec.outliers <= 32768 &&
         quantizedRowBytes(planOf(spec)) <= limits.maxComputeWorkgroupStorageSize &&
-        bindingsOf(planOf(spec)).length <= limits.maxStorageBuffersPerShaderStage &&
-        32 * shape.subgroups <= limits.maxComputeInvocationsPerWorkgroup;
+        bindingsOf(planOf(spec)).length <= limits.maxStorageBuffersPerShaderStage;
     },
     generate: (spec, capabilities) => {
       const plan = planOf(spec);

@@ -2,10 +2,9 @@
 import { float16RowBytes, type QuikLinearSpec } from "../specs.ts";
 import { codesPhase } from "./_codes_decode.ts";
 import {
-  DECODE_ROWS,
   decodeEnables,
-  decodeFits,
   decodeShader,
+  decodeTakes,
   decodeWorkgroups,
   inTurns,
   type RowsInTurn,
@@ -18,19 +17,14 @@ import { outlierPhase, quikEpilogue, quikPhases } from "./_quik_decode.ts";
 import { storesResult } from "./_result.ts";
 import { type ComputePass, definePass, type KernelVariant } from "./program.ts";
 
-/** Most rows: beyond, tiles are as fast as dispatches in turn. */
-const MOST_ROWS = 64;
-
 /** The variant of one division of the columns. */
 export function quikLinearDecode(name: string, shape: DecodeShape): KernelVariant<QuikLinearSpec> {
   return {
     name,
-    supports: ({ rows, inner, activationBits, weightBits, ...rest }, capabilities) =>
-      storesResult(rest, capabilities) && rows <= MOST_ROWS &&
-      Math.min(rows, DECODE_ROWS) * shape.columns <= 32 &&
-      inner > 0 &&
-      activationBits >= weightBits &&
-      decodeFits(capabilities),
+    supports: (spec, capabilities) =>
+      decodeTakes(shape, spec, capabilities) && storesResult(spec, capabilities) &&
+      spec.activationBits >= spec.weightBits &&
+      quikBindings(spec).length <= capabilities.limits.maxStorageBuffersPerShaderStage,
     generate: (spec, capabilities) => {
       const halfUnits = float16RowBytes(spec.outliers) / 16;
       const pass = (taken: RowsInTurn): ComputePass => {

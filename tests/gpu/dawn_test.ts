@@ -2,7 +2,6 @@
 // Every op by the variant it chooses, then every other variant, with Dawn's bounds checks off and on.
 import {
   createWebGpuBackend,
-  type DenseLinearSpec,
   type KernelVariant,
   type WebGpuBackend,
   type WebGpuBackendOptions,
@@ -11,9 +10,11 @@ import { createRandom } from "../../quant/mod.ts";
 import { createDawnDevice } from "../../kernels/webgpu/dawn.ts";
 import { tailPlan } from "../../kernels/webgpu/_matrix_plans.ts";
 import { SPLIT_MATRIX_SHAPES } from "../../kernels/webgpu/_matrix_shapes.ts";
+import { codebookLinearMatrix } from "../../kernels/webgpu/codebook_linear_matrix.ts";
 import { denseLinearMatrix } from "../../kernels/webgpu/dense_linear_matrix.ts";
 import { conformanceCases, float16Cases } from "../kernels/_cases.ts";
 import { assert } from "@std/assert";
+import { codebookCases } from "../kernels/_codebook_cases.ts";
 import { checkVariants } from "../kernels/_variants.ts";
 import { checkCase } from "../kernels/conformance.ts";
 import { checkOneBuffer } from "../kernels/_one_buffer.ts";
@@ -45,14 +46,22 @@ for (const boundsChecks of [false, true]) {
         await checkOneBuffer(backend);
       });
       await test.step("products whose last tiles several workgroups divide", async () => {
-        // A device of eight processors has them in small results.
-        const variant = denseLinearMatrix(tailPlan(SPLIT_MATRIX_SHAPES[1], 8));
-        using backend = await create({ choose: () => variant as KernelVariant });
-        const cases = float16Cases(createRandom(5)).filter(({ spec }) =>
-          variant.generate(spec as DenseLinearSpec, backend.capabilities).passes.length > 2
-        );
-        assert(cases.length > 1, "some cases leave tiles over");
-        for (const testCase of cases) await checkCase(backend, testCase);
+        // A device of four processors has them in small results.
+        const plan = tailPlan(SPLIT_MATRIX_SHAPES[1], 4);
+        const cases = [...float16Cases(createRandom(5)), ...codebookCases(createRandom(5))];
+        const variants = {
+          dense_linear: denseLinearMatrix(plan) as KernelVariant,
+          codebook_linear: codebookLinearMatrix(plan) as KernelVariant,
+        };
+        for (const [op, variant] of Object.entries(variants)) {
+          using backend = await create({ choose: () => variant });
+          const divided = cases.filter(({ spec }) =>
+            spec.op === op && variant.supports(spec, backend.capabilities) &&
+            variant.generate(spec, backend.capabilities).passes.some(({ wgsl }) => wgsl.includes("part_sums"))
+          );
+          assert(divided.length > 0, `some case of ${op} leaves tiles over`);
+          for (const testCase of divided) await checkCase(backend, testCase);
+        }
       });
       await checkVariants(test, create, { casesPerVariant: boundsChecks ? 1 : 4 });
     },

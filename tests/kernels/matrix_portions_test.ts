@@ -40,7 +40,7 @@ Deno.test("dividing all tiles covers k once", () => {
   assertGreater(divided, 10);
 });
 
-Deno.test("dividing the last tiles covers all columns and k once, and the last turn is shorter", () => {
+Deno.test("dividing the last tiles covers all columns and k once, in one turn", () => {
   let divided = 0;
   const processors = fc.integer({ min: 2, max: 200 });
   fc.assert(

@@ -25,7 +25,9 @@ function componentWrites(wgsl: string): string[] {
       const component = wgsl[after] === "["
         ? closing(wgsl, after)
         : after + (/^\.\w+/.exec(wgsl.slice(after, after + 8))?.[0].length ?? 0);
-      if (component === after || !/^\s*([-+*/|&^]|<<|>>)?=[^=]/.test(wgsl.slice(component))) return [];
+      if (component === after || !/^\s*(([-+*/|&^]|<<|>>)?=[^=]|\+\+|--)/.test(wgsl.slice(component))) {
+        return [];
+      }
       return [wgsl.slice(index, wgsl.indexOf(";", component))];
     })
   );
@@ -33,8 +35,8 @@ function componentWrites(wgsl: string): string[] {
 
 Deno.test("a write of a component is recognized", () => {
   const wgsl = `var<workgroup> a: array<vec4<u32>, 8>;
-    a[i[0]] = v; b = a[i][1]; a[i][j[2] % 4u] = 1u; a[i].x += 1u; if (a[i].y == 2u) {}`;
-  assertEquals(componentWrites(wgsl), ["a[i][j[2] % 4u] = 1u", "a[i].x += 1u"]);
+    a[i[0]] = v; b = a[i][1]; a[i][j[2] % 4u] = 1u; a[i].x += 1u; a[i].w++; if (a[i].y == 2u) {}`;
+  assertEquals(componentWrites(wgsl), ["a[i][j[2] % 4u] = 1u", "a[i].x += 1u", "a[i].w++"]);
 });
 
 Deno.test("no shader writes one component of a vector in memory", () => {
