@@ -60,17 +60,20 @@ export function codesStride({ spec, subgroups, staged }: RowPlan): number {
   return 16 * Math.ceil(eights / unitEights(spec) / 16) + 16 / unitEights(spec);
 }
 
-/** Units of a row of outliers in workgroup memory, likewise. */
-export function halvesStride(plan: RowPlan): number {
-  return 16 * Math.max(1, outlierQuads(plan).length) * plan.subgroups + 8;
+/** Units of a row of outliers in workgroup memory. */
+export function halvesStride({ spec }: RowPlan): number {
+  return Math.max(1, outlierUnits(spec));
 }
+
+/** Fours of outliers of all rows in workgroup memory; beyond them, each invocation has a place for one that is not wanted. */
+const halvesLength = (plan: RowPlan): number => 2 * plan.spec.rows * halvesStride(plan) + 32 * plan.subgroups;
 
 /** Bytes of workgroup memory. */
 export function quantizedRowBytes(plan: RowPlan): number {
   const { spec, subgroups, staged } = plan;
-  const eights = codesStride(plan) * unitEights(spec) + 2 * halvesStride(plan);
+  const codes = spec.rows * codesStride(plan) * unitEights(spec);
   const row = staged ? stagedRowBytes(spec.inner + spec.outliers) : 0;
-  return spec.rows * (eights * 8 + 8) + subgroups * 8 + row;
+  return 8 * (codes + halvesLength(plan) + spec.rows + subgroups) + row;
 }
 
 /** Declarations of `codes`, `halves` and `token`, which `quantizeRows` fills. */
@@ -79,7 +82,7 @@ export function quantizedRowMemory(plan: RowPlan): string {
   return `
 // Eight number e of unit u of row m is element (e * rows + m) * stride + u; so are the two fours of eight outliers.
 var<workgroup> codes: array<vec2<u32>, ${spec.rows * codesStride(plan) * unitEights(spec)}>;
-var<workgroup> halves: array<vec2<u32>, ${spec.rows * 2 * halvesStride(plan)}>;
+var<workgroup> halves: array<vec2<u32>, ${halvesLength(plan)}>;
 var<workgroup> token: array<vec2<f32>, ${spec.rows}>;
 ${staged ? stagedRowMemory(spec.inner + spec.outliers) : ""}
 ${rowCodesMemory(subgroups)}`;
@@ -186,14 +189,16 @@ function writeOutliers(plan: RowPlan, m: number): string {
   return outlierQuads(plan).map((quad, i) => storeHalves(plan, m, quad, `outlier_${m}_${i}`)).join(" ");
 }
 
-/** Statements that keep four outliers of row `m` as float16, saturating, and zeros beyond the last. Behind a condition, a
- * compiler was seen to read the numbers of their columns after everything else. */
+/** Statements that keep four outliers of row `m` as float16, saturating, and zeros beyond the last. All invocations write: behind
+ * a condition, a compiler was seen to read the numbers of their columns after everything else. */
 function storeHalves(plan: RowPlan, m: number, quad: string, values: string): string {
   const { rows, outliers } = plan.spec;
   const stride = halvesStride(plan);
   const inside = `4u * ${quad} + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(${outliers}u)`;
   const half = `clamp(${values}, vec4<f32>(-65504.0), vec4<f32>(65504.0))`;
+  const place = `(${quad} % 2u) * ${rows * stride}u + ${m * stride}u + ${quad} / 2u`;
   return `{ let kept = select(vec4<f32>(0.0), ${half}, ${inside});
-      halves[(${quad} % 2u) * ${rows * stride}u + ${m * stride}u + ${quad} / 2u] =
+      let wanted = ${quad} < ${2 * stride}u;
+      halves[select(${2 * rows * stride}u + local, ${place}, wanted)] =
         vec2<u32>(pack2x16float(kept.xy), pack2x16float(kept.zw)); }`;
 }

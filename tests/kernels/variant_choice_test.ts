@@ -47,3 +47,14 @@ Deno.test("without matrix units, rows beyond one dispatch of a decode kernel are
     assertEquals(generate(spec, device).passes.length, 3);
   }
 });
+
+Deno.test("a QUIK layer of up to four tokens keeps its rows in workgroup memory", () => {
+  const shape = { columns: 4096, inner: 3840, outliers: 256, bias: false } as const;
+  for (const bits of [4, 8] as const) {
+    for (const rows of [1, 2, 3, 4]) {
+      const spec: KernelSpec = { ...shape, rows, op: "quik_layer", activationBits: bits, weightBits: bits };
+      const [{ name }] = variantsFor(spec, MATRIX_DEVICE);
+      assertEquals(name, rows === 1 ? "decode_8" : "decode_16", `${bits} bits, ${rows} rows`);
+    }
+  }
+});
