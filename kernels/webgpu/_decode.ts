@@ -99,6 +99,14 @@ export interface DecodeSurroundings {
   readonly result: (sum: (phase: number) => string) => string;
 }
 
+/** The result of a kernel of one product: its sum, and the bias if there is one. */
+export function sumAndBias(bias: boolean): Pick<DecodeSurroundings, "parameters" | "result"> {
+  return {
+    parameters: bias ? [["bias_here", (column) => `bias[${column}]`]] : [],
+    result: (sum) => `${sum(0)}${bias ? " + bias_here" : ""}`,
+  };
+}
+
 /** Most units of 16 bytes that an invocation holds at once: all that it reads of its columns, or else a part. */
 const MOST_HELD = 20;
 

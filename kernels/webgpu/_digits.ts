@@ -2,6 +2,7 @@
 // workgroup for itself, or once for all. Three digits are 22 bits of the largest of 32 values; where x may be kept in 16 bits,
 // two are 15 of them.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
+import { tableBinding } from "./_codebook_decode.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import { decodeEnables } from "./_decode.ts";
 import { ROUND } from "./_row_codes.ts";
@@ -127,9 +128,6 @@ export function staging(spec: CodebookLinearSpec, threads: number): { reads: str
 /** The binding of x. */
 export const xBinding = ({ inner }: CodebookLinearSpec): Binding =>
   input(0, "x", inner % 4 === 0 ? "array<vec4<f32>>" : "array<f32>");
-
-/** The binding of the levels. */
-export const tableBinding: Binding = input(2, "table", "array<f32>");
 
 /** Units of all rows of x. */
 export const placesOf = ({ rows, inner }: CodebookLinearSpec): number => rows * packedRowBytes(inner, 4) / 16;

@@ -2,15 +2,8 @@
 // int8 digits, `dot4I8Packed` multiplies the digits with the codes as they lie in memory, and a 16-byte load of codes
 // costs some thirty instructions.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeShader,
-  decodeTakes,
-  decodeWorkgroups,
-  inTurns,
-  type RowsInTurn,
-} from "./_decode.ts";
+import { DECODE_ROWS, decodeTakes, inTurns } from "./_decode.ts";
+import { codebookDecodePass, type PreparedX } from "./_codebook_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import type { WebGpuCapabilities } from "./capabilities.ts";
 import {
@@ -22,22 +15,13 @@ import {
   spacedPlaces,
   stageFunction,
   staging,
-  tableBinding,
   UNIT,
   vectorsOf,
   xBinding,
 } from "./_digits.ts";
 import { unpackEights } from "./_eights.ts";
-import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
-import {
-  type Binding,
-  type ComputePass,
-  definePass,
-  input,
-  type KernelVariant,
-  output,
-  scratch,
-} from "./program.ts";
+import { floatStorage } from "./_operands.ts";
+import { type KernelVariant, scratch } from "./program.ts";
 import { range } from "./_range.ts";
 import { groupOfUnit, unitScales } from "./_unit_scales.ts";
 
@@ -83,48 +67,6 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   };
 }
 
-function bindingsOf(spec: CodebookLinearSpec, x: readonly Binding[]): Binding[] {
-  return [
-    ...x,
-    input(1, "right", "array<vec4<u32>>"),
-    tableBinding,
-    input(3, "scales", floatStorage(spec.scaleType).binding),
-    ...(spec.zeroPoint ? [input(4, "zeros", "array<f32>")] : []),
-    ...(spec.bias ? [input(spec.zeroPoint ? 5 : 4, "bias", "array<f32>")] : []),
-    output(0, "y", "array<f32>"),
-  ];
-}
-
-/** The product, given where the digits are and how they come there. */
-function productPass(
-  spec: CodebookLinearSpec,
-  taken: RowsInTurn,
-  shape: DecodeShape,
-  capabilities: WebGpuCapabilities,
-  digits: {
-    readonly bindings: readonly Binding[];
-    readonly declarations: string;
-    readonly reads: string;
-    readonly prologue: string;
-  },
-): ComputePass {
-  return definePass({
-    enables: decodeEnables(capabilities),
-    bindings: bindingsOf(spec, digits.bindings),
-    workgroups: decodeWorkgroups(shape, spec.columns),
-    body: decodeShader(shape, taken, { columns: spec.columns }, [phaseOf(spec)], {
-      declarations: `
-const PLACES = ${spacedPlaces(spec)}u;
-${spec.scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
-${digits.declarations}`,
-      reads: digits.reads,
-      prologue: digits.prologue,
-      ...(spec.bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
-      result: (sum) => `${sum(0)}${spec.bias ? " + bias_here" : ""}`,
-    }),
-  });
-}
-
 function supported(
   spec: CodebookLinearSpec,
   shape: DecodeShape,
@@ -135,6 +77,8 @@ function supported(
     (spec.groupSize % UNIT === 0 || spec.groupSize >= spec.inner);
 }
 
+const placesConstant = (spec: CodebookLinearSpec): string => `const PLACES = ${spacedPlaces(spec)}u;`;
+
 /** The variant of one division of the columns, for a token or two: every workgroup turns x into digits for itself. */
 export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVariant<CodebookLinearSpec> {
   return {
@@ -142,16 +86,18 @@ export function codebookLinearDecode(name: string, shape: DecodeShape): KernelVa
     supports: (spec, capabilities) =>
       supported(spec, shape, capabilities, DECODE_ROWS) &&
       digitBytes(spec) <= capabilities.limits.maxComputeWorkgroupStorageSize,
-    generate: (spec, capabilities) => ({
-      passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {
+    generate: (spec, capabilities) => {
+      const x: PreparedX = {
         bindings: [xBinding(spec)],
-        declarations: `
+        declarations: `${placesConstant(spec)}
 var<workgroup> digits: array<vec4<u32>, ${spacedPlaces(spec) * vectorsOf(spec)}>;
 var<workgroup> unit_scale: array<vec2<f32>, ${placesOf(spec)}>;
 ${stageFunction(spec)}`,
         ...staging(spec, 32 * shape.subgroups),
-      })],
-    }),
+      };
+      const rows = { first: 0, rows: spec.rows };
+      return { passes: [codebookDecodePass(spec, rows, shape, capabilities, phaseOf(spec), x)] };
+    },
   };
 }
 
@@ -160,24 +106,27 @@ export function codebookLinearFewRows(name: string, shape: DecodeShape): KernelV
   return {
     name,
     supports: (spec, capabilities) => supported(spec, shape, capabilities, MOST_ROWS),
-    generate: (spec, capabilities) => ({
-      scratch: [spacedPlaces(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
-      passes: [
-        digitsPass(spec, capabilities),
-        ...inTurns(spec.rows).map((taken) =>
-          productPass(spec, taken, shape, capabilities, {
-            bindings: [
-              scratch(0, "digits", "array<vec4<u32>>", "read"),
-              scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
-            ],
-            declarations: "",
-            reads: spec.zeroPoint ? READ_LEVELS : "",
-            // None; the loop stays, as it was measured.
-            prologue: "",
-          })
-        ),
-      ],
-    }),
+    generate: (spec, capabilities) => {
+      const x: PreparedX = {
+        bindings: [
+          scratch(0, "digits", "array<vec4<u32>>", "read"),
+          scratch(1, "unit_scale", "array<vec2<f32>>", "read"),
+        ],
+        declarations: placesConstant(spec),
+        reads: spec.zeroPoint ? READ_LEVELS : "",
+        // None; the loop stays, as it was measured.
+        prologue: "",
+      };
+      return {
+        scratch: [spacedPlaces(spec) * vectorsOf(spec) * 16, placesOf(spec) * 8],
+        passes: [
+          digitsPass(spec, capabilities),
+          ...inTurns(spec.rows).map((taken) =>
+            codebookDecodePass(spec, taken, shape, capabilities, phaseOf(spec), x)
+          ),
+        ],
+      };
+    },
   };
 }
 

@@ -2,26 +2,11 @@
 // Sixteen levels lie in sixteen banks, so that a subgroup looks up 32 codes at once; of 256 levels several meet in a bank,
 // and evenly spaced ones are computed.
 import { type CodebookLinearSpec, packedRowBytes } from "../specs.ts";
-import {
-  DECODE_ROWS,
-  decodeEnables,
-  decodeShader,
-  decodeTakes,
-  decodeWorkgroups,
-  inTurns,
-  type RowsInTurn,
-} from "./_decode.ts";
+import { DECODE_ROWS, decodeTakes, inTurns } from "./_decode.ts";
+import { codebookDecodePass, type PreparedX } from "./_codebook_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
-import { FLOAT8_FUNCTIONS, floatStorage } from "./_operands.ts";
-import {
-  type Binding,
-  type ComputePass,
-  definePass,
-  input,
-  type KernelVariant,
-  output,
-  scratch,
-} from "./program.ts";
+import { floatStorage } from "./_operands.ts";
+import { type KernelVariant, scratch } from "./program.ts";
 import { READ_LEVELS } from "./_digits.ts";
 import { range } from "./_range.ts";
 import { SCALE_BYTES } from "../_roles.ts";
@@ -117,46 +102,15 @@ function phaseOf(spec: CodebookLinearSpec): DecodePhase {
   };
 }
 
-function productPass(
-  spec: CodebookLinearSpec,
-  taken: RowsInTurn,
-  shape: DecodeShape,
-  capabilities: WebGpuCapabilities,
-  x: {
-    readonly binding: Binding;
-    readonly declarations: string;
-    readonly reads: string;
-    readonly prologue: string;
-  },
-): ComputePass {
-  const { columns, bias, zeroPoint, scaleType } = spec;
+/** x, and the levels beside it. */
+function withLevels(spec: CodebookLinearSpec, x: PreparedX): PreparedX {
   const levels = levelsOf(spec);
-  return definePass({
-    enables: decodeEnables(capabilities),
-    bindings: [
-      x.binding,
-      input(1, "right", "array<vec4<u32>>"),
-      input(2, "table", "array<f32>"),
-      input(3, "scales", floatStorage(scaleType).binding),
-      ...(zeroPoint ? [input(4, "zeros", "array<f32>")] : []),
-      ...(bias ? [input(zeroPoint ? 5 : 4, "bias", "array<f32>")] : []),
-      output(0, "y", "array<f32>"),
-    ],
-    workgroups: decodeWorkgroups(shape, columns),
-    body: decodeShader(shape, taken, { columns }, [phaseOf(spec)], {
-      declarations: `
-${levels.declarations}
-${scaleType.startsWith("float8") ? FLOAT8_FUNCTIONS : ""}
-${x.declarations}`,
-      reads: `${x.reads}
-  ${levels.reads}`,
-      prologue: `${x.prologue}
-  ${levels.prologue}
-  workgroupBarrier();`,
-      ...(bias ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] } : {}),
-      result: (sum) => `${sum(0)}${bias ? " + bias_here" : ""}`,
-    }),
-  });
+  return {
+    bindings: x.bindings,
+    declarations: `${levels.declarations}\n${x.declarations}`,
+    reads: `${x.reads}\n  ${levels.reads}`,
+    prologue: `${x.prologue}\n  ${levels.prologue}\n  workgroupBarrier();`,
+  };
 }
 
 /** Whether units hold whole groups, or two groups whose scales lie in one word. */
@@ -183,13 +137,15 @@ export function codebookLinearTable(name: string, shape: DecodeShape): KernelVar
     supports: (spec, capabilities) =>
       supported(spec, shape, capabilities, DECODE_ROWS) &&
       planeBytes(rowsOf(spec)) + 4 * 2 ** spec.bits <= capabilities.limits.maxComputeWorkgroupStorageSize,
-    generate: (spec, capabilities) => ({
-      passes: [productPass(spec, { first: 0, rows: spec.rows }, shape, capabilities, {
-        binding: planedInput,
+    generate: (spec, capabilities) => {
+      const x = withLevels(spec, {
+        bindings: [planedInput],
         declarations: planeMemory(rowsOf(spec)),
         ...stagePlanes(rowsOf(spec), 32 * shape.subgroups),
-      })],
-    }),
+      });
+      const rows = { first: 0, rows: spec.rows };
+      return { passes: [codebookDecodePass(spec, rows, shape, capabilities, phaseOf(spec), x)] };
+    },
   };
 }
 
@@ -198,20 +154,19 @@ export function codebookLinearTableRows(name: string, shape: DecodeShape): Kerne
   return {
     name,
     supports: (spec, capabilities) => supported(spec, shape, capabilities),
-    generate: (spec, capabilities) => ({
-      scratch: [planeBytes(rowsOf(spec))],
-      passes: [
-        planesPass(rowsOf(spec)),
-        ...inTurns(spec.rows).map((taken) =>
-          productPass(spec, taken, shape, capabilities, {
-            binding: scratch(0, "planes", "array<vec4<f32>>", "read"),
-            declarations: "",
-            reads: "",
-            prologue: "",
-          })
-        ),
-      ],
-    }),
+    generate: (spec, capabilities) => {
+      const bindings = [scratch(0, "planes", "array<vec4<f32>>", "read")];
+      const x = withLevels(spec, { bindings, declarations: "", reads: "", prologue: "" });
+      return {
+        scratch: [planeBytes(rowsOf(spec))],
+        passes: [
+          planesPass(rowsOf(spec)),
+          ...inTurns(spec.rows).map((taken) =>
+            codebookDecodePass(spec, taken, shape, capabilities, phaseOf(spec), x)
+          ),
+        ],
+      };
+    },
   };
 }
 

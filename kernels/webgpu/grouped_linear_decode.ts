@@ -2,7 +2,14 @@
 // a float sum.
 import type { GroupedLinearSpec } from "../quantization_specs.ts";
 import { codesPhase, codeVectors } from "./_codes_decode.ts";
-import { decodeEnables, decodeShader, decodeTakes, decodeWorkgroups, inTurns } from "./_decode.ts";
+import {
+  decodeEnables,
+  decodeShader,
+  decodeTakes,
+  decodeWorkgroups,
+  inTurns,
+  sumAndBias,
+} from "./_decode.ts";
 import type { DecodePhase, DecodeShape } from "./_decode_loops.ts";
 import { exactSum } from "./_integer_phase.ts";
 import { codesExpansion } from "./_operands.ts";
@@ -55,10 +62,7 @@ export function groupedLinearDecode(name: string, shape: DecodeShape): KernelVar
           workgroups: decodeWorkgroups(shape, spec.columns),
           body: decodeShader(shape, taken, spec, [phaseOf(spec)], {
             declarations: codesExpansion(spec.weightBits, spec.activationBits).functions,
-            ...(spec.bias
-              ? { parameters: [["bias_here", (column: string) => `bias[${column}]`] as const] }
-              : {}),
-            result: (sum) => `${sum(0)}${spec.bias ? " + bias_here" : ""}`,
+            ...sumAndBias(spec.bias),
           }),
         })
       ),
