@@ -80,7 +80,7 @@ function weightOnly(
 
 const INT4 = { bits: 4, groupSize: 128, evenLevels: true } as const;
 const INT8 = { bits: 8, groupSize: 128, evenLevels: true } as const;
-/** As QLoRA has it; any other sixteen levels take the same time. */
+/** Sixteen levels to be looked up, in groups of 64 as QLoRA has them. Which levels they are does not matter to a lookup. */
 const NF4 = { bits: 4, groupSize: 64 } as const;
 
 /** Scales for every 128 codes on both sides. */

@@ -11,7 +11,7 @@ Deno.test("products of one token to many go from decode kernels to matrix units 
     scaleType: "float16",
     zeroPoint: false,
   } as const;
-  /** Rows from which on matrix units are faster, measured. */
+  /** Rows from which on matrix units are taken (bench/README.md says what that was measured by). */
   const crossovers: readonly (readonly [number, (rows: number) => KernelSpec])[] = [
     [8, (rows) => ({ ...shape, rows, op: "dense_linear", weightType: "float16" })],
     [8, (rows) => ({ ...shape, ...weight, rows, op: "codebook_linear" })],
