@@ -7,12 +7,11 @@ import { type MatrixOperand, matrixPhase } from "./_matrix_phase.ts";
 import { declareSums, matrixEnables, matrixPrologue, type MatrixShape, tiling } from "./_matrix_tile.ts";
 import {
   inFirstPart,
-  partSumBytes,
   partSums,
   type Portion,
+  portionPasses,
   portionWorkgroups,
   storePortion,
-  sumPartsPass,
 } from "./_matrix_split.ts";
 import { roundingPass } from "./_round_pass.ts";
 import {
@@ -67,17 +66,16 @@ export function float16Product(
   const rounds = spec.inputType !== "float16";
   const left = rounds ? scratch(0, "left", LEFT, "read") : input(0, "left", LEFT);
   const sumsAt = rounds ? 1 : 0;
-  const divided = portions.filter(({ split }) => split !== undefined);
+  const { passes, scratch: sums } = portionPasses(
+    spec,
+    portions,
+    sumsAt,
+    (portion) => productPass(spec, shape, right, left, portion, sumsAt),
+  );
+  if (!rounds) return { passes, scratch: sums };
   return {
-    passes: [
-      ...(rounds ? [roundingPass(spec)] : []),
-      ...portions.map((portion) => productPass(spec, shape, right, left, portion, sumsAt)),
-      ...divided.map((portion) => sumPartsPass(spec, portion, sumsAt)),
-    ],
-    scratch: [
-      ...(rounds ? [spec.rows * float16RowBytes(spec.inner)] : []),
-      ...divided.map((portion) => partSumBytes(spec, portion)),
-    ],
+    passes: [roundingPass(spec), ...passes],
+    scratch: [spec.rows * float16RowBytes(spec.inner), ...sums],
   };
 }
 

@@ -7,6 +7,7 @@ import {
   type Binding,
   type ComputePass,
   definePass,
+  type KernelProgram,
   LINEAR_WORKGROUP,
   linearMain,
   linearWorkgroups,
@@ -102,7 +103,7 @@ function strideOf(result: PortionedResult, portion: Portion): number {
 }
 
 /** Bytes of the sums of all parts. */
-export function partSumBytes(result: PortionedResult, portion: Portion): number {
+function partSumBytes(result: PortionedResult, portion: Portion): number {
   return (portion.split?.parts ?? 0) * result.rows * strideOf(result, portion) * 16;
 }
 
@@ -128,7 +129,7 @@ export function storePortion(result: PortionedResult, portion: Portion, sums: st
 const THREADS = 128;
 
 /** The pass that adds the parts of a portion up, from scratch buffer `index`. */
-export function sumPartsPass(result: PortionedResult, portion: Portion, index: number): ComputePass {
+function sumPartsPass(result: PortionedResult, portion: Portion, index: number): ComputePass {
   const { rows, columns } = result;
   const stride = strideOf(result, portion);
   const plane = rows * stride;
@@ -148,4 +149,25 @@ ${linearMain(THREADS)}
   ${storeResults(result, "sum")}
 }`,
   });
+}
+
+/**
+ * The passes of all portions, of which one may be divided, and their scratch memory.
+ *
+ * @param result The result.
+ * @param portions What makes it up.
+ * @param sumsAt Number of the scratch buffer for sums of parts, the first that is free.
+ * @param product Writes the pass of a portion.
+ */
+export function portionPasses(
+  result: PortionedResult,
+  portions: readonly Portion[],
+  sumsAt: number,
+  product: (portion: Portion) => ComputePass,
+): Required<Pick<KernelProgram, "passes" | "scratch">> {
+  const divided = portions.filter(({ split }) => split !== undefined);
+  return {
+    passes: [...portions.map(product), ...divided.map((portion) => sumPartsPass(result, portion, sumsAt))],
+    scratch: divided.map((portion) => partSumBytes(result, portion)),
+  };
 }

@@ -15,12 +15,11 @@ import {
 } from "./_matrix_epilogue.ts";
 import {
   inFirstPart,
-  partSumBytes,
   partSums,
   type Portion,
+  portionPasses,
   portionWorkgroups,
   storePortion,
-  sumPartsPass,
 } from "./_matrix_split.ts";
 import { type MatrixPhase, matrixPhase } from "./_matrix_phase.ts";
 import {
@@ -31,14 +30,7 @@ import {
   type MatrixShape,
   tiling,
 } from "./_matrix_tile.ts";
-import {
-  type Binding,
-  type ComputePass,
-  definePass,
-  input,
-  type KernelVariant,
-  linearWorkgroups,
-} from "./program.ts";
+import { type Binding, definePass, input, type KernelVariant, linearWorkgroups } from "./program.ts";
 
 function componentsOf({ outliers }: QuikLinearSpec): ("i8" | "f16")[] {
   return outliers > 0 ? ["i8", "f16"] : ["i8"];
@@ -129,20 +121,14 @@ export function quikLinearMatrix(plan: MatrixPlan): KernelVariant<QuikLinearSpec
     suits: (spec) => plan.suits(spec, phaseOf(spec).blocks),
     generate: (spec) => {
       const phase = phaseOf(spec);
-      const portions = plan.portions(spec, phase.blocks);
-      const divided = portions.filter(({ split }) => split !== undefined);
-      const product = (portion: Portion): ComputePass =>
+      return portionPasses(spec, plan.portions(spec, phase.blocks), 0, (portion) =>
         definePass({
           enables: matrixEnables(componentsOf(spec)),
           bindings: bindingsOf(spec, phase, portion),
           uniforms: { rows: spec.rows, columns: spec.columns },
           workgroups: linearWorkgroups(portionWorkgroups(shape, spec, portion)),
           body: body(spec, shape, portion),
-        });
-      return {
-        passes: [...portions.map(product), ...divided.map((portion) => sumPartsPass(spec, portion, 0))],
-        scratch: divided.map((portion) => partSumBytes(spec, portion)),
-      };
+        }));
     },
   };
 }
