@@ -27,7 +27,8 @@ export interface WebGpuBackendOptions {
   /** Chooses between variants. Default: the first candidate. */
   readonly choose?: VariantChooser;
   /** What `allowFloat16` is for products that leave it open. Where a device has matrix units they then take over dense layers
-   * of float16 weights and 4-bit weight-only layers; those decode with a third fewer dot products anywhere. Default false. */
+   * of float16 weights and weight-only layers of 4 or 8 bits; where its subgroups have 32 invocations, 4-bit integers decode
+   * with a third fewer dot products. Default false. */
   readonly allowFloat16?: boolean;
   /** Most bytes of freed buffers kept for reuse. Default 256 MiB. */
   readonly keepBytes?: number;
